@@ -1,0 +1,225 @@
+// Package shape reads the tagged structs in which documents, actions, faults
+// and the engine's config are declared. One declaration gives the decoder, the
+// JSON Schema, the reference and the types of conditions.
+//
+// Tags of a field:
+//
+//	json:"older_than"    its name (a field without one, or "-", is not part of the document)
+//	doc:"..."            meaning, one sentence
+//	default:"30s"        value when absent, as YAML
+//	optional:"true"      may be absent; without this and without a default it is required
+//	enum:"a|b"           the only values
+//	min:"1" max:"20"     bounds, inclusive; durations as text; of a string or list, its length
+//	pattern:"^[a-z]+$"   what a string matches (RE2)
+//	connection:"postgres" names a connection of that kind in the engine's config
+//	example:"..."        for the reference
+package shape
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// Kind is what a value is in a document.
+type Kind string
+
+// The kinds.
+const (
+	String   Kind = "string"
+	Int      Kind = "integer"
+	Float    Kind = "number"
+	Bool     Kind = "boolean"
+	Duration Kind = "duration" // 30s, 5m, 1h30m: Prometheus' syntax
+	Time     Kind = "time"     // RFC 3339
+	List     Kind = "list"
+	Map      Kind = "map" // string keys
+	Struct   Kind = "object"
+	Any      Kind = "any"
+)
+
+// Type is the shape of a value.
+type Type struct {
+	Kind   Kind
+	Elem   *Type // of List and Map
+	Fields []Field
+	Go     reflect.Type
+}
+
+// Field is one key of a Struct.
+type Field struct {
+	Name       string
+	Doc        string
+	Example    string
+	Type       *Type
+	Required   bool
+	Default    string
+	HasDefault bool
+	Enum       []string
+	Min, Max   *float64 // durations in seconds
+	Pattern    *regexp.Regexp
+	Connection string
+	Index      int
+}
+
+var cache sync.Map
+
+// Of is the shape of T. It panics when a tag is malformed or a field has a type
+// that no document can hold: a mistake in a declaration, found by any test that
+// loads it.
+func Of(t reflect.Type) *Type {
+	if known, ok := cache.Load(t); ok {
+		return known.(*Type)
+	}
+	shape := &Type{Go: t}
+	// A recursive type finds itself here.
+	if first, raced := cache.LoadOrStore(t, shape); raced {
+		return first.(*Type)
+	}
+	shape.fill(t)
+	return shape
+}
+
+// For is Of for a static type.
+func For[T any]() *Type { return Of(reflect.TypeFor[T]()) }
+
+// Field finds a field by name.
+func (t *Type) Field(name string) (Field, bool) {
+	for _, f := range t.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// Names are the field names, in the order of the declaration.
+func (t *Type) Names() []string {
+	names := make([]string, len(t.Fields))
+	for i, f := range t.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// String is the type as the reference shows it.
+func (t *Type) String() string {
+	switch t.Kind {
+	case List:
+		return "list of " + t.Elem.String()
+	case Map:
+		return "map of " + t.Elem.String()
+	default:
+		return string(t.Kind)
+	}
+}
+
+var (
+	durationType = reflect.TypeFor[model.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+	rawType      = reflect.TypeFor[json.RawMessage]()
+	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+func (t *Type) fill(goType reflect.Type) {
+	switch {
+	case goType == durationType:
+		t.Kind = Duration
+		return
+	case goType == timeType:
+		t.Kind = Time
+		return
+	case goType == rawType:
+		t.Kind = Any
+		return
+	case reflect.PointerTo(goType).Implements(textType):
+		t.Kind = String
+		return
+	}
+	switch goType.Kind() {
+	case reflect.Pointer:
+		*t = *Of(goType.Elem())
+		t.Go = goType
+	case reflect.String:
+		t.Kind = String
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		t.Kind = Int
+	case reflect.Float64:
+		t.Kind = Float
+	case reflect.Bool:
+		t.Kind = Bool
+	case reflect.Interface:
+		t.Kind = Any
+	case reflect.Slice:
+		t.Kind, t.Elem = List, Of(goType.Elem())
+	case reflect.Map:
+		t.Kind, t.Elem = Map, Of(goType.Elem())
+	case reflect.Struct:
+		t.Kind = Struct
+		t.fillFields(goType)
+	default:
+		panic(fmt.Sprintf("shape: %s can not be part of a document", goType))
+	}
+}
+
+func (t *Type) fillFields(goType reflect.Type) {
+	for i := range goType.NumField() {
+		sf := goType.Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if name == "" || name == "-" || !sf.IsExported() {
+			continue
+		}
+		t.Fields = append(t.Fields, newField(goType, sf, name, i))
+	}
+}
+
+func newField(owner reflect.Type, sf reflect.StructField, name string, index int) Field {
+	f := Field{
+		Name:       name,
+		Doc:        sf.Tag.Get("doc"),
+		Example:    sf.Tag.Get("example"),
+		Type:       Of(sf.Type),
+		Connection: sf.Tag.Get("connection"),
+		Index:      index,
+	}
+	f.Default, f.HasDefault = sf.Tag.Lookup("default")
+	f.Required = !f.HasDefault && sf.Tag.Get("optional") != "true"
+	if enum := sf.Tag.Get("enum"); enum != "" {
+		f.Enum = strings.Split(enum, "|")
+	}
+	f.Min = bound(owner, sf, "min", f.Type.Kind)
+	f.Max = bound(owner, sf, "max", f.Type.Kind)
+	if pattern := sf.Tag.Get("pattern"); pattern != "" {
+		f.Pattern = regexp.MustCompile(pattern)
+	}
+	return f
+}
+
+func bound(owner reflect.Type, sf reflect.StructField, tag string, kind Kind) *float64 {
+	text, ok := sf.Tag.Lookup(tag)
+	if !ok {
+		return nil
+	}
+	n, err := Number(text, kind)
+	if err != nil {
+		panic(fmt.Sprintf("shape: %s.%s: tag %s: %v", owner, sf.Name, tag, err))
+	}
+	return &n
+}
+
+// Number reads a bound: seconds of a duration, else the number itself.
+func Number(text string, kind Kind) (float64, error) {
+	if kind == Duration {
+		d, err := model.ParseDuration(text)
+		return time.Duration(d).Seconds(), err
+	}
+	return strconv.ParseFloat(text, 64)
+}
