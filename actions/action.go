@@ -24,6 +24,9 @@ type Action struct {
 	Result   *shape.Type
 	Parallel int
 
+	// Idle marks an action that only passes time.
+	Idle bool
+
 	// Selects reports that the action chooses among many targets.
 	Selects bool
 
@@ -38,7 +41,7 @@ type Action struct {
 
 const defaultTimeout = time.Minute
 
-var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(\.[a-z][a-z0-9_]*)?$`)
 
 // Define erases the types of a declaration. It panics when the declaration is
 // malformed: a mistake that the first test to load the package finds.
@@ -47,6 +50,7 @@ func Define[P, R any](d Def[P, R]) Action {
 		Name: d.Name, Doc: d.Doc, Risk: d.Risk, Example: d.Example,
 		Params: shape.For[P](), Result: shape.For[R](),
 		Parallel: max(1, d.Parallel),
+		Idle:     d.Idle,
 		Selects:  d.Targets != nil,
 		decode: func(n *document.Node) (any, diag.List) {
 			var p P
@@ -89,15 +93,15 @@ func (a Action) mustBeWhole() {
 	_, known := order[a.Risk]
 	_, problems := a.Bind([]byte(a.Example))
 	for mistake, found := range map[string]bool{
-		"a name like system.verb_object":           !nameForm.MatchString(a.Name),
-		"a Doc that ends in a full stop":           !strings.HasSuffix(a.Doc, "."),
-		"a known Risk":                             !known,
-		"either Targets or Target":                 (a.targets == nil) == (a.target == nil),
-		"an Undo exactly when it is reversible":    (a.undo != nil) != (a.Risk == Reversible),
-		"parameters that are a struct":             a.Params.Kind != shape.Struct,
-		"a result that is a struct":                a.Result.Kind != shape.Struct,
-		"an Example that decodes":                  len(problems) > 0,
-		"a Doc for each parameter and each result": undocumented(a.Params) || undocumented(a.Result),
+		"a name like system.verb_object, or one word": !nameForm.MatchString(a.Name),
+		"a Doc that ends in a full stop":              !strings.HasSuffix(a.Doc, "."),
+		"a known Risk":                                !known,
+		"either Targets or Target":                    (a.targets == nil) == (a.target == nil),
+		"an Undo exactly when it is reversible":       (a.undo != nil) != (a.Risk == Reversible),
+		"parameters that are a struct":                a.Params.Kind != shape.Struct,
+		"a result that is a struct":                   a.Result.Kind != shape.Struct,
+		"an Example that decodes":                     len(problems) > 0,
+		"a Doc for each parameter and each result":    undocumented(a.Params) || undocumented(a.Result),
 	} {
 		if found {
 			panic(fmt.Sprintf("actions: %q needs %s\n%v", a.Name, mistake, problems.Err()))

@@ -73,6 +73,9 @@ type Def[P, R any] struct {
 	// engine then never repeats it: a lost answer is reported as unknown.
 	Once func(p P) bool
 
+	// Idle marks an action that only passes time: a dry run leaves it out.
+	Idle bool
+
 	// Parallel is how many targets may be worked on at a time; 0 means one.
 	Parallel int
 	// Timeout bounds one Run; 0 means a minute. Limit, where set, gives the
