@@ -1,0 +1,76 @@
+package runbooks
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Alert is one alert of Alertmanager.
+type Alert struct {
+	Status       string            `json:"status"` // firing or resolved
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	StartsAt     time.Time         `json:"starts_at"`
+	EndsAt       time.Time         `json:"ends_at,omitzero"`
+	Fingerprint  string            `json:"fingerprint"`
+	GeneratorURL string            `json:"generator_url,omitempty"`
+	Receiver     string            `json:"receiver,omitempty"`
+	ExternalURL  string            `json:"external_url,omitempty"`
+	// RouteLabels are set by the team's own route, not by whoever raised the alert.
+	RouteLabels map[string]string `json:"route_labels,omitempty"`
+}
+
+// Name is the label alertname.
+func (a *Alert) Name() string { return a.Labels["alertname"] }
+
+// Resolved reports that the alert no longer fires.
+func (a *Alert) Resolved() bool { return a.Status == "resolved" }
+
+// Episode identifies one firing of one alert: the same in every delivery, from
+// every peer, whatever the route.
+func (a *Alert) Episode() string {
+	return a.Fingerprint + "-" + strconv.FormatInt(a.StartsAt.UnixNano(), 36)
+}
+
+const (
+	maxValue = 4 << 10
+	maxPairs = 200
+)
+
+// Bounded is the alert with values cut to a size that a history can hold. What
+// was cut says so.
+func (a Alert) Bounded() Alert {
+	a.Labels = boundedPairs(a.Labels)
+	a.Annotations = boundedPairs(a.Annotations)
+	a.RouteLabels = boundedPairs(a.RouteLabels)
+	a.GeneratorURL = bounded(a.GeneratorURL)
+	a.ExternalURL = bounded(a.ExternalURL)
+	a.Receiver = bounded(a.Receiver)
+	return a
+}
+
+func boundedPairs(pairs map[string]string) map[string]string {
+	if pairs == nil {
+		return nil
+	}
+	out := make(map[string]string, min(len(pairs), maxPairs))
+	for _, name := range sortedKeys(pairs) {
+		if len(out) == maxPairs {
+			break
+		}
+		out[bounded(name)] = bounded(pairs[name])
+	}
+	return out
+}
+
+func bounded(s string) string {
+	if len(s) <= maxValue {
+		return s
+	}
+	cut := maxValue
+	for cut > 0 && s[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
+}

@@ -1,0 +1,191 @@
+// Package runbooks is the language: documents, what they are checked for, which
+// alerts they answer, and the plan that a run is given. It knows the contract of
+// actions, never an action.
+package runbooks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/invopop/jsonschema"
+	"github.com/prometheus/common/model"
+
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/document"
+)
+
+// Document is a runbook as written.
+type Document struct {
+	Runbook     string           `json:"runbook" pattern:"^[a-z][a-z0-9-]{0,62}$" doc:"Name; unique in a set of documents."`
+	Summary     string           `json:"summary" min:"1" doc:"What it does about what, in one sentence."`
+	Description string           `json:"description,omitempty" optional:"true" doc:"More for the person who reads it at night."`
+	Owner       string           `json:"owner,omitempty" optional:"true" doc:"Team that answers for it."`
+	Triggers    []Trigger        `json:"triggers,omitempty" optional:"true" doc:"Alerts that start it; any of these. Without one it runs by hand, or by a route label runbook=NAME."`
+	Params      map[string]Param `json:"params,omitempty" optional:"true" doc:"Typed parameters, from the alert or from the terminal."`
+	When        string           `json:"when,omitempty" optional:"true" doc:"Condition for doing anything at all."`
+	Autonomy    Autonomy         `json:"autonomy" default:"{}" doc:"What it may do by itself."`
+	Guards      Guards           `json:"guards" default:"{}" doc:"What holds it back."`
+	OnResolve   string           `json:"on_resolve" default:"finish" enum:"cancel|finish|undo" doc:"What to do with a run whose alert resolves."`
+	Steps       []Step           `json:"steps" min:"1" doc:"What is done, in order."`
+	Verify      *Check           `json:"verify,omitempty" optional:"true" doc:"Is the system better? Decides the outcome."`
+	Otherwise   []string         `json:"otherwise,omitempty" optional:"true" enum:"undo|escalate" doc:"What to do when the system is not better."`
+	Escalate    *Escalate        `json:"escalate,omitempty" optional:"true" doc:"The alert that is raised when people must take over."`
+}
+
+// Trigger is one set of alerts that start a runbook.
+type Trigger struct {
+	Alert    string   `json:"alert,omitempty" optional:"true" doc:"Value of the label alertname."`
+	Matchers []string `json:"matchers,omitempty" optional:"true" doc:"Alertmanager's matchers; all must hold."`
+}
+
+// Param declares one parameter.
+type Param struct {
+	Type    string   `json:"type" enum:"string|integer|number|boolean|duration" doc:"Type of its value."`
+	Doc     string   `json:"doc,omitempty" optional:"true" doc:"Meaning."`
+	From    string   `json:"from,omitempty" optional:"true" pattern:"^alert\\.(labels|annotations)\\.[a-zA-Z_][a-zA-Z0-9_]*$" doc:"Where in the alert it comes from: alert.labels.NAME."`
+	Default any      `json:"default,omitempty" optional:"true" doc:"Value when nothing else gives one; without it the parameter is required."`
+	Pattern string   `json:"pattern,omitempty" optional:"true" doc:"What the whole of a string must match (RE2)."`
+	Enum    []string `json:"enum,omitempty" optional:"true" doc:"The only values of a string."`
+	Min     *float64 `json:"min,omitempty" optional:"true" doc:"Smallest number; of a duration, in seconds."`
+	Max     *float64 `json:"max,omitempty" optional:"true" doc:"Largest number; of a duration, in seconds."`
+}
+
+// Level is what a runbook may do by itself.
+type Level string
+
+// The levels, from nothing to everything.
+const (
+	Off     Level = "off"     // alerts do not start it
+	Propose Level = "propose" // says what it would do, and does nothing
+	Approve Level = "approve" // asks a person first
+	Auto    Level = "auto"    // acts
+)
+
+// Autonomy is a level and the proof it needs. `autonomy: auto` is short for
+// `autonomy: {level: auto}`.
+type Autonomy struct {
+	Level Level  `json:"level" default:"propose" enum:"off|propose|approve|auto" doc:"off, propose (the default), approve or auto."`
+	Proof *Proof `json:"proof,omitempty" optional:"true" doc:"Game day that it must have passed."`
+}
+
+// UnmarshalDocument reads both forms.
+func (a *Autonomy) UnmarshalDocument(n *document.Node) diag.List {
+	type long Autonomy
+	if n.Kind == document.String {
+		n = &document.Node{Kind: document.Map, At: n.At, Entries: []document.Entry{{Key: "level", At: n.At, Value: n}}}
+	}
+	return document.Decode(n, (*long)(a))
+}
+
+// JSONSchema describes both forms.
+func (Autonomy) JSONSchema() *jsonschema.Schema {
+	type long Autonomy
+	level := &jsonschema.Schema{Type: "string", Enum: []any{"off", "propose", "approve", "auto"}}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{level, schemaOf[long]()}}
+}
+
+// Proof says how fresh a passed game day must be.
+type Proof struct {
+	MaxAge model.Duration `json:"max_age" default:"30d" doc:"Age at which the proof no longer counts."`
+}
+
+// Guards hold a run back.
+type Guards struct {
+	Resource   string          `json:"resource,omitempty" optional:"true" doc:"What is locked for the run, across all runbooks and game days."`
+	Cooldown   model.Duration  `json:"cooldown,omitempty" optional:"true" doc:"Pause after a run before the next on the same resource."`
+	Rate       []string        `json:"rate,omitempty" optional:"true" doc:"Most runs in a window, such as 3/h or 7/d; all must hold."`
+	MaxTargets *MaxTargets     `json:"max_targets,omitempty" optional:"true" doc:"Most targets that one step may touch."`
+	OnConflict string          `json:"on_conflict,omitempty" optional:"true" enum:"queue|drop|replace" doc:"What a run does when the resource is held."`
+	Approve    *ApprovalPolicy `json:"approve,omitempty" optional:"true" doc:"Whose consent a step needs."`
+}
+
+// MaxTargets is a blast radius.
+type MaxTargets struct {
+	Count   int     `json:"count,omitempty" optional:"true" min:"1" doc:"Targets at most."`
+	Percent float64 `json:"percent,omitempty" optional:"true" min:"0.1" max:"100" doc:"Percent at most of the population."`
+}
+
+// ApprovalPolicy says from which risk on a person is asked, and who.
+type ApprovalPolicy struct {
+	At        string         `json:"at" default:"destructive" enum:"reversible|disruptive|destructive" doc:"Risk from which consent is needed."`
+	By        []string       `json:"by,omitempty" optional:"true" doc:"Roles that may consent."`
+	Within    model.Duration `json:"within" default:"10m" doc:"Time to answer."`
+	Otherwise string         `json:"otherwise" default:"escalate" enum:"escalate|skip" doc:"What happens when nobody does."`
+}
+
+// Step is one use of an action.
+type Step struct {
+	ID         string         `json:"id" pattern:"^[a-z][a-z0-9_]{0,62}$" doc:"Name in this runbook."`
+	Doc        string         `json:"doc,omitempty" optional:"true" doc:"Why this step."`
+	Do         string         `json:"do" doc:"Action."`
+	If         string         `json:"if,omitempty" optional:"true" doc:"Condition; the step is skipped when it is false."`
+	With       map[string]any `json:"with,omitempty" optional:"true" doc:"Parameters of the action."`
+	AllowEmpty bool           `json:"allow_empty,omitempty" optional:"true" doc:"Finding nothing to act on is not an error."`
+	Verify     *Check         `json:"verify,omitempty" optional:"true" doc:"Did the step help?"`
+}
+
+// Check asks a probe until it gives the wanted answer.
+type Check struct {
+	Do     string         `json:"do" doc:"Probe: an action that only reads."`
+	With   map[string]any `json:"with,omitempty" optional:"true" doc:"Parameters of the probe."`
+	Until  string         `json:"until" doc:"Condition over the probe's output, whose fields are in scope by name."`
+	Every  model.Duration `json:"every" default:"2s" min:"100ms" max:"10m" doc:"Pause between two looks."`
+	Within model.Duration `json:"within" default:"1m" min:"1s" max:"24h" doc:"Time in which the condition must come true."`
+	Hold   model.Duration `json:"hold" default:"0s" max:"24h" doc:"Time for which it must then stay true."`
+}
+
+// Escalate is the alert that calls people.
+type Escalate struct {
+	Severity string `json:"severity" default:"page" pattern:"^[A-Za-z0-9_-]{1,63}$" doc:"Label severity of the alert; the team's own routes decide who hears it."`
+	Summary  string `json:"summary" doc:"What people must know, may use ${…}."`
+}
+
+// Has reports whether `otherwise` names a measure.
+func (d *Document) Has(otherwise string) bool {
+	for _, o := range d.Otherwise {
+		if o == otherwise {
+			return true
+		}
+	}
+	return false
+}
+
+// Digest identifies the behaviour of the document: everything but the prose.
+func (d *Document) Digest() string {
+	bare := *d
+	bare.Summary, bare.Description, bare.Owner = "", "", ""
+	bare.Params = make(map[string]Param, len(d.Params))
+	for name, p := range d.Params {
+		p.Doc = ""
+		bare.Params[name] = p
+	}
+	bare.Steps = append([]Step(nil), d.Steps...)
+	for i := range bare.Steps {
+		bare.Steps[i].Doc = ""
+	}
+	b, err := json.Marshal(bare)
+	if err != nil {
+		panic(fmt.Sprintf("runbooks: digest of %s: %v", d.Runbook, err)) // plain data always marshals
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Unenforced lists the guards that the document uses and this engine does not
+// enforce yet. To run such a document would be to ignore them.
+func (d *Document) Unenforced() []string {
+	var names []string
+	for name, used := range map[string]bool{
+		"guards.resource": d.Guards.Resource != "", "guards.cooldown": d.Guards.Cooldown != 0,
+		"guards.rate": len(d.Guards.Rate) > 0, "guards.on_conflict": d.Guards.OnConflict != "",
+		"guards.approve": d.Guards.Approve != nil, "autonomy.level: approve": d.Autonomy.Level == Approve,
+		"autonomy.proof": d.Autonomy.Proof != nil,
+	} {
+		if used {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
+}

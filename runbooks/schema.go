@@ -1,0 +1,60 @@
+package runbooks
+
+import (
+	"github.com/invopop/jsonschema"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/shape"
+)
+
+func schemaOf[T any]() *jsonschema.Schema { return shape.For[T]().Schema(false) }
+
+// Schema is the JSON Schema of runbooks, for editors: the parameters under
+// `with` are those of the action under `do`.
+func Schema(catalog *actions.Catalog) *jsonschema.Schema {
+	s := schemaOf[Document]()
+	s.Version = jsonschema.Version
+	s.Title = "Runbook"
+	steps, _ := s.Properties.Get("steps")
+	useActions(steps.Items, catalog.All())
+	for _, owner := range []*jsonschema.Schema{s, steps.Items} {
+		if verify, ok := owner.Properties.Get("verify"); ok {
+			useActions(verify, probes(catalog))
+		}
+	}
+	return s
+}
+
+func probes(catalog *actions.Catalog) []actions.Action {
+	var found []actions.Action
+	for _, a := range catalog.All() {
+		if !a.Risk.Writes() && !a.Selects {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// useActions ties `with` to `do`.
+func useActions(s *jsonschema.Schema, all []actions.Action) {
+	do, _ := s.Properties.Get("do")
+	for _, a := range all {
+		do.Enum = append(do.Enum, a.Name)
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{
+			If:   properties("do", &jsonschema.Schema{Const: a.Name}),
+			Then: properties("with", withDoc(a)),
+		})
+	}
+}
+
+func withDoc(a actions.Action) *jsonschema.Schema {
+	s := a.Params.Schema(true)
+	s.Description = a.Doc
+	return s
+}
+
+func properties(name string, value *jsonschema.Schema) *jsonschema.Schema {
+	p := jsonschema.NewProperties()
+	p.Set(name, value)
+	return &jsonschema.Schema{Properties: p}
+}
