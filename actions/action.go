@@ -118,7 +118,7 @@ func undocumented(t *shape.Type) bool {
 	return false
 }
 
-// System is the first part of the name.
+// System is the first part of the name; of a bare name, all of it.
 func (a Action) System() string {
 	system, _, _ := strings.Cut(a.Name, ".")
 	return system

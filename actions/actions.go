@@ -51,7 +51,7 @@ type Key string
 // Def declares an action with parameters P and result R, both tagged structs as
 // package shape reads them.
 type Def[P, R any] struct {
-	Name    string // system.verb_object
+	Name    string // system.verb_object; a bare verb where there is no system
 	Doc     string // what it does, in one or more sentences
 	Risk    Risk
 	Example string // parameters as they stand under `with`, YAML
