@@ -1,0 +1,153 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/runbook-engine/runbook/deploy/alerts"
+	"github.com/runbook-engine/runbook/internal/lab/programs"
+)
+
+// PrometheusOptions says what Prometheus watches.
+type PrometheusOptions struct {
+	// Interval between scrapes, and between evaluations of the rules; 200ms
+	// unless set.
+	Interval time.Duration
+	// Targets are the addresses (host:port) to scrape, by job.
+	Targets map[string][]string
+	// Alertmanagers are the addresses (host:port) to send alerts to.
+	Alertmanagers []string
+}
+
+// Prometheus is a Prometheus of its own, with the alerting rules of the
+// package deploy/alerts.
+type Prometheus struct {
+	Server
+	// URL is where it serves, and API its client.
+	URL string
+	API prometheus.API
+}
+
+// StartPrometheus starts Prometheus with its files below dir.
+func StartPrometheus(ctx context.Context, dir string, options PrometheusOptions) (*Prometheus, error) {
+	path, err := programs.Prometheus.Find()
+	if err != nil {
+		return nil, err
+	}
+	home := filepath.Join(dir, "prometheus")
+	if err := options.write(home); err != nil {
+		return nil, fmt.Errorf("configure Prometheus: %w", err)
+	}
+	p := &Prometheus{}
+	p.process, err = runOnFreePorts(ctx, 1, func(ports []int) program {
+		p.URL = "http://" + address(ports[0])
+		return program{
+			name: "Prometheus", path: path, dir: home, log: filepath.Join(dir, "prometheus.log"),
+			args: []string{
+				"--config.file=prometheus.yml", "--storage.tsdb.path=data",
+				"--web.listen-address=" + address(ports[0]), "--rules.alert.resend-delay=1s",
+			},
+			stop: syscall.SIGTERM, orphan: syscall.SIGKILL,
+			ready: answers(p.URL + "/-/ready"),
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	client, err := api.NewClient(api.Config{Address: p.URL})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make a client of Prometheus: %w", err), p.Kill())
+	}
+	p.API = prometheus.NewAPI(client)
+	return p, nil
+}
+
+func (o PrometheusOptions) write(home string) error {
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(home, "rules"), alerts.Rules); err != nil {
+		return err
+	}
+	return writeYAML(filepath.Join(home, "prometheus.yml"), o.configuration())
+}
+
+func (o PrometheusOptions) configuration() settings {
+	interval := duration(cmp.Or(o.Interval, 200*time.Millisecond))
+	var jobs []settings
+	for job, targets := range o.Targets {
+		jobs = append(jobs, settings{"job_name": job, "static_configs": []settings{{"targets": targets}}})
+	}
+	return settings{
+		"global":         settings{"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+		"rule_files":     []string{"rules/*.yml"},
+		"scrape_configs": jobs,
+		"alerting": settings{"alertmanagers": []settings{
+			{"static_configs": []settings{{"targets": o.Alertmanagers}}},
+		}},
+	}
+}
+
+// AlertState is what Prometheus thinks of an alerting rule.
+type AlertState struct {
+	// State is "inactive", "pending" or "firing".
+	State string
+	// ActiveAt is when its condition became true, by Prometheus's clock.
+	ActiveAt time.Time
+	Labels   map[string]string
+}
+
+// AlertState is the state of the first alert of that name which is active.
+func (p *Prometheus) AlertState(ctx context.Context, name string) (AlertState, error) {
+	active, err := p.API.Alerts(ctx)
+	if err != nil {
+		return AlertState{}, fmt.Errorf("read the alerts of Prometheus: %w", err)
+	}
+	for _, alert := range active.Alerts {
+		if string(alert.Labels["alertname"]) == name {
+			labels := make(map[string]string, len(alert.Labels))
+			for key, value := range alert.Labels {
+				labels[string(key)] = string(value)
+			}
+			return AlertState{State: string(alert.State), ActiveAt: alert.ActiveAt, Labels: labels}, nil
+		}
+	}
+	return AlertState{State: "inactive"}, nil
+}
+
+// Value is the first value of an instant query; found is false when there is
+// none.
+func (p *Prometheus) Value(ctx context.Context, query string) (value float64, found bool, err error) {
+	result, _, err := p.API.Query(ctx, query, time.Now())
+	if err != nil {
+		return 0, false, fmt.Errorf("query Prometheus for %s: %w", query, err)
+	}
+	if vector, ok := result.(model.Vector); ok && len(vector) > 0 {
+		return float64(vector[0].Value), true, nil
+	}
+	return 0, false, nil
+}
+
+// await waits until a query has a result.
+func (p *Prometheus) await(ctx context.Context, query string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	_, err := moment(ctx, "Prometheus", func(ctx context.Context) error {
+		_, found, err := p.Value(ctx, query)
+		if err == nil && !found {
+			err = fmt.Errorf("no result of %s yet", query)
+		}
+		return err
+	})
+	return err
+}
