@@ -161,6 +161,14 @@ func (b Bound) Once() bool { return b.once(b.params) }
 // Limit is how long one Run may take.
 func (b Bound) Limit() time.Duration { return b.limit(b.params) }
 
+// OnlyTarget is the target of an action that does not select, else nil.
+func (b Bound) OnlyTarget() *Target {
+	if b.target == nil {
+		return nil
+	}
+	return &Target{ID: b.target(b.params)}
+}
+
 // Targets is what would be touched.
 func (b Bound) Targets(ctx context.Context) (Selection, error) {
 	if b.targets == nil {
