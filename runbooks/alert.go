@@ -74,3 +74,13 @@ func bounded(s string) string {
 	}
 	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
 }
+
+// OwnLabel and OwnValue mark the alerts that the engine raises itself. They
+// never start a run: an engine that answers its own alarms would not stop.
+const (
+	OwnLabel = "raised_by"
+	OwnValue = "runbook"
+)
+
+// Own reports that the engine raised the alert.
+func (a *Alert) Own() bool { return a.Labels[OwnLabel] == OwnValue }

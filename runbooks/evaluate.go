@@ -3,9 +3,11 @@ package runbooks
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/document"
@@ -40,14 +42,16 @@ type Prepared struct {
 	Reason string          `json:"reason,omitempty"` // why it does not run
 	Failed bool            `json:"failed,omitempty"` // it does not run because a question had no answer
 	With   json.RawMessage `json:"with,omitempty"`
+	// Undecided: whether it runs depends on a step that a dry run left out.
+	Undecided bool `json:"undecided,omitempty"`
 
-	Risk     actions.Risk  `json:"risk,omitempty"`
-	Selects  bool          `json:"selects,omitempty"`
-	Once     bool          `json:"once,omitempty"`
-	Undoes   bool          `json:"undoes,omitempty"`
-	Parallel int           `json:"parallel,omitempty"`
-	Limit    time.Duration `json:"limit,omitempty"`
-	Idle     bool          `json:"idle,omitempty"`
+	Risk     actions.Risk    `json:"risk,omitempty"`
+	Target   *actions.Target `json:"target,omitempty"` // of an action that does not select
+	Once     bool            `json:"once,omitempty"`
+	Undoes   bool            `json:"undoes,omitempty"`
+	Parallel int             `json:"parallel,omitempty"`
+	Limit    model.Duration  `json:"limit,omitempty"`
+	Idle     bool            `json:"idle,omitempty"`
 }
 
 // When answers the runbook's own condition.
@@ -61,6 +65,12 @@ func (e *Evaluator) When(p *Plan, m Moment) (bool, error) {
 // Prepare answers a step's condition and fills in its parameters.
 func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 	s := p.Document.Steps[step]
+	if len(m.Failed) > 0 && !asksAbout(s.If, m.Failed) {
+		return Prepared{Reason: fmt.Sprintf("step %s failed, and this step does not ask about it", m.Failed[0])}
+	}
+	if missing := dependsOn(s.If, m); missing != "" {
+		return e.undecided(p, m, step, missing)
+	}
 	if s.If != "" {
 		yes, err := e.condition(p, m, step, s.If)
 		if err != nil {
@@ -70,11 +80,66 @@ func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 			return Prepared{Reason: "its condition is false: " + s.If}
 		}
 	}
+	if missing := dependsOn(templateSources(s.With), m); missing != "" {
+		return e.undecided(p, m, step, missing)
+	}
 	prepared, err := e.bind(p, m, step, s.Do, s.With)
 	if err != nil {
 		return Prepared{Reason: err.Error(), Failed: true}
 	}
 	return prepared
+}
+
+// undecided prepares a step of a dry run as far as it goes, so that its targets
+// can be shown.
+func (e *Evaluator) undecided(p *Plan, m Moment, step int, missing string) Prepared {
+	s := p.Document.Steps[step]
+	reason := fmt.Sprintf("depends on step %s, which a dry run leaves out", missing)
+	prepared, err := e.bind(p, m, step, s.Do, s.With)
+	if err != nil {
+		return Prepared{Undecided: true, Reason: reason}
+	}
+	prepared.Undecided, prepared.Reason = true, reason
+	return prepared
+}
+
+// dependsOn is the first step that a source asks about and a dry run left out.
+func dependsOn(source string, m Moment) string {
+	if len(m.LeftOut) == 0 {
+		return ""
+	}
+	for _, ref := range expression.References(source) {
+		if len(ref.Path) >= 2 && ref.Path[0] == "steps" && slices.Contains(m.LeftOut, ref.Path[1]) {
+			return ref.Path[1]
+		}
+	}
+	return ""
+}
+
+// templateSources is all expressions in a parameter tree, as one list.
+func templateSources(with map[string]any) string {
+	var sources []string
+	_, err := mapStrings(any(with), func(s string) (any, error) {
+		t, err := expression.ParseTemplate(s)
+		for _, h := range t.Holes() {
+			sources = append(sources, h.Source)
+		}
+		return s, err
+	})
+	if err != nil {
+		return ""
+	}
+	return "[" + strings.Join(sources, ", ") + "]"
+}
+
+// asksAbout reports whether a condition reads what became of any of the steps.
+func asksAbout(condition string, ids []string) bool {
+	for _, ref := range expression.References(condition) {
+		if len(ref.Path) >= 2 && ref.Path[0] == "steps" && slices.Contains(ids, ref.Path[1]) {
+			return true
+		}
+	}
+	return false
 }
 
 // PrepareCheck fills in the parameters of the check of a step, or of the run
@@ -104,10 +169,14 @@ func (e *Evaluator) bind(p *Plan, m Moment, step int, do string, with map[string
 	if err != nil {
 		return Prepared{}, fmt.Errorf("parameters of %s: %w", do, err)
 	}
-	return Prepared{
-		Run: true, With: raw, Risk: action.Risk, Selects: action.Selects, Once: bound.Once(),
-		Undoes: action.Undoes(), Parallel: action.Parallel, Limit: bound.Limit(), Idle: action.Idle,
-	}, nil
+	prepared := Prepared{
+		Run: true, With: raw, Risk: action.Risk, Once: bound.Once(), Undoes: action.Undoes(),
+		Parallel: action.Parallel, Limit: model.Duration(bound.Limit()), Idle: action.Idle,
+	}
+	if !action.Selects {
+		prepared.Target = bound.OnlyTarget()
+	}
+	return prepared, nil
 }
 
 // Until answers a check's condition over the output of its probe.

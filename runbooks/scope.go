@@ -18,11 +18,12 @@ type multiResult struct {
 	Results []json.RawMessage `json:"results" doc:"What each target gave."`
 }
 
-// JoinResults is the output of a step from the results on its targets.
-func JoinResults(a actions.Action, results []json.RawMessage) (json.RawMessage, error) {
-	if !a.Selects {
+// JoinResults is the output of a step from the results on its targets; selects
+// says whether its action chooses among many.
+func JoinResults(selects bool, results []json.RawMessage) (json.RawMessage, error) {
+	if !selects {
 		if len(results) != 1 {
-			return nil, fmt.Errorf("%s gave %d results for its one target", a.Name, len(results))
+			return nil, fmt.Errorf("%d results for one target", len(results))
 		}
 		return results[0], nil
 	}
@@ -109,6 +110,10 @@ type Moment struct {
 	Now     time.Time        `json:"now"`
 	Steps   map[string]Facts `json:"steps,omitempty"`
 	Windows []string         `json:"windows,omitempty"` // maintenance windows that are open
+	// Failed are the steps that failed: only steps that ask about one still run.
+	Failed []string `json:"failed,omitempty"`
+	// LeftOut are the steps that a dry run did not run, and would.
+	LeftOut []string `json:"left_out,omitempty"`
 }
 
 func (p *Plan) values(catalog *actions.Catalog, m Moment) (map[string]any, error) {

@@ -1,0 +1,170 @@
+// Package run is what is known of one execution of a runbook: the state that
+// the workflow keeps, the API serves and the terminal draws. It is data only.
+package run
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes of a run. A step has these too, and Done and Failed besides.
+const (
+	Fixed     Outcome = "fixed"     // the system was verified to be better
+	NotFixed  Outcome = "not_fixed" // it was verified not to be
+	Unknown   Outcome = "unknown"   // nobody could tell
+	Skipped   Outcome = "skipped"   // nothing was done, for a reason
+	Cancelled Outcome = "cancelled" // stopped by a person or by the end of the alert
+
+	Done   Outcome = "done"   // a step that ran, and has no verify
+	Failed Outcome = "failed" // a step that did not run through
+)
+
+// Status is where a run or a step is.
+type Status string
+
+// The statuses.
+const (
+	Pending Status = "pending"
+	Running Status = "running"
+	Ended   Status = "ended"
+)
+
+// Phase is what a running run does.
+type Phase string
+
+// The phases, in order.
+const (
+	Deciding   Phase = "deciding"
+	Acting     Phase = "acting"
+	Verifying  Phase = "verifying"
+	Concluding Phase = "concluding"
+)
+
+// Run is one execution of a runbook.
+type Run struct {
+	ID      string          `json:"id" doc:"NAME.EPISODE."`
+	Runbook string          `json:"runbook"`
+	Digest  string          `json:"digest" doc:"Behaviour of the document that runs."`
+	Source  runbooks.Source `json:"source" enum:"alert,exec"`
+	Mode    runbooks.Mode   `json:"mode" enum:"live,dry_run,propose"`
+	Actor   string          `json:"actor" doc:"Who started it."`
+	Reason  string          `json:"reason,omitempty"`
+	Params  map[string]any  `json:"params,omitempty"`
+	Alert   *runbooks.Alert `json:"alert,omitempty"`
+
+	Status        Status     `json:"status" enum:"running,ended"`
+	Phase         Phase      `json:"phase,omitempty"`
+	Outcome       Outcome    `json:"outcome,omitempty"`
+	OutcomeReason string     `json:"outcome_reason,omitempty"`
+	StartedAt     time.Time  `json:"started_at"`
+	FirstActionAt *time.Time `json:"first_action_at,omitempty" doc:"When the first step's first call began."`
+	EndedAt       *time.Time `json:"ended_at,omitempty"`
+
+	Steps      []Step      `json:"steps,omitempty"`
+	Verify     *Check      `json:"verify,omitempty"`
+	Undone     []Undo      `json:"undone,omitempty"`
+	Escalation *Escalation `json:"escalation,omitempty"`
+	Events     []Event     `json:"events,omitempty"`
+}
+
+// Step is one step of a run.
+type Step struct {
+	ID     string          `json:"id"`
+	Do     string          `json:"do"`
+	Doc    string          `json:"doc,omitempty"`
+	Risk   actions.Risk    `json:"risk,omitempty"`
+	Status Status          `json:"status" enum:"pending,running,ended"`
+	With   json.RawMessage `json:"with,omitempty"`
+	// WouldRun is set in a dry run for a step that changes things.
+	WouldRun bool `json:"would_run,omitempty"`
+
+	Selection *actions.Selection `json:"selection,omitempty"`
+	Results   []Result           `json:"results,omitempty"`
+	Output    json.RawMessage    `json:"output,omitempty"`
+	Verify    *Check             `json:"verify,omitempty"`
+
+	Outcome   Outcome    `json:"outcome,omitempty"`
+	Reason    string     `json:"reason,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+}
+
+// Result is what came of one target.
+type Result struct {
+	Target    string          `json:"target"`
+	Doc       string          `json:"doc,omitempty"`
+	Output    json.RawMessage `json:"output,omitempty"`
+	Error     string          `json:"error,omitempty"`
+	Class     actions.Class   `json:"class,omitempty"`
+	StartedAt time.Time       `json:"started_at"`
+	EndedAt   time.Time       `json:"ended_at"`
+	Attempt   int             `json:"attempt,omitempty"`
+}
+
+// Check is a verification.
+type Check struct {
+	Do        string          `json:"do"`
+	Until     string          `json:"until"`
+	With      json.RawMessage `json:"with,omitempty"`
+	Outcome   Outcome         `json:"outcome,omitempty"`
+	Reason    string          `json:"reason,omitempty"`
+	Looks     int             `json:"looks,omitempty"`
+	First     json.RawMessage `json:"first,omitempty" doc:"What the probe said first."`
+	Last      json.RawMessage `json:"last,omitempty" doc:"What the probe said last."`
+	StartedAt *time.Time      `json:"started_at,omitempty"`
+	TrueAt    *time.Time      `json:"true_at,omitempty" doc:"Since when the condition held."`
+	EndedAt   *time.Time      `json:"ended_at,omitempty"`
+}
+
+// Undo is a change that was taken back, or not.
+type Undo struct {
+	Step   string `json:"step"`
+	Do     string `json:"do"`
+	Target string `json:"target"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Escalation is the call for people.
+type Escalation struct {
+	Kind     string `json:"kind" enum:"escalation,proposal"`
+	Severity string `json:"severity,omitempty"`
+	Summary  string `json:"summary"`
+	Story    string `json:"story" doc:"What was seen and done."`
+	Sent     bool   `json:"sent"`
+	Error    string `json:"error,omitempty" doc:"Why it could not be sent."`
+}
+
+// Event is one line of the timeline.
+type Event struct {
+	Seq    int       `json:"seq"`
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind"`
+	Step   string    `json:"step,omitempty"`
+	Target string    `json:"target,omitempty"`
+	Text   string    `json:"text"`
+}
+
+// Acted reports whether any step that changes things was called.
+func (r *Run) Acted() bool {
+	for _, s := range r.Steps {
+		if s.Risk.Writes() && len(s.Results) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Acts counts what was called so far.
+func (r *Run) Acts() int {
+	n := len(r.Undone)
+	for _, s := range r.Steps {
+		n += len(s.Results)
+	}
+	return n
+}

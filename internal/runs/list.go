@@ -1,0 +1,128 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows"
+)
+
+const (
+	memoActor = "actor"
+	memoAlert = "alert"
+)
+
+// Row is a run in a list.
+type Row struct {
+	ID        string          `json:"id"`
+	Runbook   string          `json:"runbook"`
+	Source    runbooks.Source `json:"source" enum:"alert,exec"`
+	Mode      runbooks.Mode   `json:"mode" enum:"live,dry_run,propose"`
+	Actor     string          `json:"actor"`
+	Alert     string          `json:"alert,omitempty"`
+	Status    run.Status      `json:"status" enum:"running,ended"`
+	Outcome   run.Outcome     `json:"outcome,omitempty"`
+	Reason    string          `json:"reason,omitempty"`
+	StartedAt time.Time       `json:"started_at"`
+	EndedAt   *time.Time      `json:"ended_at,omitempty"`
+}
+
+// Filter says which runs a list has.
+type Filter struct {
+	Runbook string
+	Outcome string
+	Running bool // only those under way
+	DryRuns bool // dry runs too
+	Limit   int
+}
+
+// List is the runs, newest first.
+func (s *Service) List(ctx context.Context, f Filter) ([]Row, error) {
+	rows := []Row{}
+	var page []byte
+	for len(rows) < f.Limit {
+		answer, err := s.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			PageSize: int32(min(f.Limit-len(rows), 1000)), NextPageToken: page, Query: f.query(),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		for _, e := range answer.Executions {
+			rows = append(rows, rowOf(e))
+		}
+		if page = answer.NextPageToken; len(page) == 0 {
+			break
+		}
+	}
+	return rows, nil
+}
+
+func (f Filter) query() string {
+	parts := []string{fmt.Sprintf("WorkflowType = '%s'", workflows.RemediateType)}
+	add := func(attr, value string) {
+		if value != "" {
+			parts = append(parts, fmt.Sprintf("%s = '%s'", attr, quote(value)))
+		}
+	}
+	add(workflows.AttrRunbook, f.Runbook)
+	add(workflows.AttrOutcome, f.Outcome)
+	if f.Running {
+		parts = append(parts, "ExecutionStatus = 'Running'")
+	}
+	if !f.DryRuns {
+		parts = append(parts, fmt.Sprintf("%s != '%s'", workflows.AttrMode, runbooks.ModeDryRun))
+	}
+	return strings.Join(parts, " AND ")
+}
+
+func quote(value string) string {
+	return strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
+}
+
+func rowOf(e *workflowpb.WorkflowExecutionInfo) Row {
+	id, _ := runbooks.RunIDOf(e.Execution.WorkflowId)
+	row := Row{ID: id, Status: run.Ended, StartedAt: e.StartTime.AsTime()}
+	if e.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		row.Status = run.Running
+	} else if e.CloseTime != nil {
+		at := e.CloseTime.AsTime()
+		row.EndedAt = &at
+	}
+	attrs := e.GetSearchAttributes().GetIndexedFields()
+	decode(attrs[workflows.AttrRunbook], &row.Runbook)
+	decode(attrs[workflows.AttrSource], &row.Source)
+	decode(attrs[workflows.AttrMode], &row.Mode)
+	decode(attrs[workflows.AttrOutcome], &row.Outcome)
+	memo := e.GetMemo().GetFields()
+	decode(memo[memoActor], &row.Actor)
+	decode(memo[memoAlert], &row.Alert)
+	var end workflows.Summary
+	decode(memo[workflows.MemoOutcome], &end)
+	row.Reason = end.Reason
+	if end.Outcome != "" {
+		row.Outcome = end.Outcome
+	}
+	if row.Status == run.Ended && row.Outcome == "" {
+		row.Outcome, row.Reason = run.Unknown, "the workflow ended as "+strings.ToLower(e.Status.String())
+	}
+	return row
+}
+
+// decode leaves the zero value where a field is missing or of another kind: a
+// row of a list must not hide the rest.
+func decode(payload *commonpb.Payload, into any) {
+	if payload == nil {
+		return
+	}
+	_ = converter.GetDefaultDataConverter().FromPayload(payload, into)
+}

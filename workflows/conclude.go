@@ -1,0 +1,197 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// check asks a probe until it gives the wanted answer. In a dry run it looks
+// once.
+func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check {
+	now := workflow.Now(r.concluding)
+	out := &run.Check{Do: c.Do, Until: c.Until, StartedAt: &now}
+	question := CheckQuestion{Question: r.question(upto), Check: *c}
+	var p runbooks.Prepared
+	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepareCheck, question).Get(r.concluding, &p)
+	switch {
+	case err != nil:
+		return r.endCheck(out, run.Unknown, "could not tell: "+message(err))
+	case p.Failed:
+		return r.endCheck(out, run.Unknown, "could not tell: "+p.Reason)
+	}
+	out.With = p.With
+	watch := Watch{
+		Run: r.run.ID, Step: step, With: p.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
+		Deadline: now.Add(duration(c.Within)), Once: r.plan.Mode != runbooks.ModeLive,
+	}
+	r.event("verify", step, "", fmt.Sprintf("verify: %s until %s, within %s", c.Do, c.Until, c.Within))
+	var seen Seen
+	ctx := watchOptions(r.waiting, watch, c, p)
+	if err := workflow.ExecuteActivity(ctx, "verify/"+c.Do, watch).Get(ctx, &seen); err != nil {
+		if r.stopped() {
+			return r.endCheck(out, run.Cancelled, r.stop.reason)
+		}
+		return r.endCheck(out, run.Unknown, "could not tell: "+message(err))
+	}
+	out.Looks, out.First, out.Last, out.TrueAt = seen.Looks, seen.First, seen.Last, seen.TrueAt
+	outcome, reason := verdict(watch, seen)
+	if watch.Once {
+		outcome, reason = run.Skipped, "now: "+reason
+	}
+	if seen.TrueAt != nil {
+		r.eventAt(*seen.TrueAt, "relief", step, "", fmt.Sprintf("%s came true", c.Until))
+	}
+	return r.endCheck(out, outcome, reason)
+}
+
+func (r *remediation) endCheck(c *run.Check, outcome run.Outcome, reason string) *run.Check {
+	now := workflow.Now(r.concluding)
+	c.Outcome, c.Reason, c.EndedAt = outcome, reason, &now
+	return c
+}
+
+// verify asks the run's own question, if anything was done.
+func (r *remediation) verify() {
+	check := r.plan.Document.Verify
+	if check == nil || r.stopped() || !r.worthVerifying() {
+		return
+	}
+	r.run.Phase = run.Verifying
+	r.run.Verify = r.check("", len(r.run.Steps), check)
+}
+
+// worthVerifying: a run that changed nothing did not fix anything, unless its
+// document only looks.
+func (r *remediation) worthVerifying() bool {
+	if r.plan.Mode != runbooks.ModeLive {
+		return true
+	}
+	return r.run.Acted() || !r.hasWrites()
+}
+
+func (r *remediation) hasWrites() bool {
+	for _, s := range r.run.Steps {
+		// The risk of a step that did not come to run is not known; count it.
+		if s.Risk == "" || s.Risk.Writes() {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *remediation) outcome() (run.Outcome, string) {
+	if r.stopped() {
+		return run.Cancelled, r.stop.reason
+	}
+	switch r.plan.Mode {
+	case runbooks.ModeDryRun:
+		return run.Skipped, "dry run: nothing was changed"
+	case runbooks.ModePropose:
+		return run.Skipped, "autonomy is propose: nothing was changed, people were told"
+	}
+	if v := r.run.Verify; v != nil {
+		return v.Outcome, v.Reason
+	}
+	if !r.run.Acted() && r.hasWrites() {
+		return r.nothingDone()
+	}
+	for i := len(r.run.Steps) - 1; i >= 0; i-- {
+		if v := r.run.Steps[i].Verify; v != nil {
+			return v.Outcome, v.Reason
+		}
+	}
+	if len(r.failed) > 0 {
+		return run.NotFixed, "step " + r.failed[0] + " failed"
+	}
+	return run.Unknown, "nothing verified it"
+}
+
+// nothingDone tells a run that had no need to act from one that could not.
+func (r *remediation) nothingDone() (run.Outcome, string) {
+	if len(r.failed) > 0 {
+		first := r.failed[0]
+		return run.NotFixed, fmt.Sprintf("step %s failed, and nothing was changed: %s", first, r.facts[first].Error)
+	}
+	return run.Skipped, "no step had to act"
+}
+
+// undo takes back what can be taken back, last change first, when the document
+// or the person who stopped the run says so.
+func (r *remediation) undo() {
+	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
+	wanted := r.stop != nil && r.stop.undo || bad && r.plan.Document.Has("undo")
+	if !wanted {
+		return
+	}
+	for n := len(r.done) - 1; n >= 0; n-- {
+		r.undoOne(r.done[n])
+	}
+}
+
+func (r *remediation) undoOne(u undoable) {
+	s := r.run.Steps[u.step]
+	entry := run.Undo{Step: s.ID, Do: s.Do, Target: u.target.ID}
+	err := workflow.ExecuteActivity(undoOptions(r.concluding), "undo/"+s.Do, r.call(u.step, u.target, u.with)).Get(r.concluding, nil)
+	text := fmt.Sprintf("undo of %s on %s", s.ID, u.target.ID)
+	if err != nil {
+		entry.Error = message(err)
+		text += " failed: " + entry.Error
+	}
+	r.run.Undone = append(r.run.Undone, entry)
+	r.event("undo", s.ID, u.target.ID, text)
+}
+
+// tell raises our own alert: for people to take over, or to say what a proposal
+// would have done.
+func (r *remediation) tell() {
+	if !r.mustTell() {
+		return
+	}
+	var m Message
+	if err := workflow.ExecuteLocalActivity(local(r.concluding), ActivitySummarise, r.conclusion()).Get(r.concluding, &m); err != nil {
+		r.event("escalation", "", "", "people could not be told: "+message(err))
+		return
+	}
+	r.run.Escalation = &run.Escalation{Kind: m.Kind, Severity: m.Severity, Summary: m.Summary, Story: m.Story}
+	with, err := json.Marshal(map[string]any{"labels": m.Labels, "annotations": m.Annotations})
+	if err == nil {
+		err = r.raise(with)
+	}
+	if err != nil {
+		r.run.Escalation.Error = message(err)
+		r.event("escalation", "", "", fmt.Sprintf("%s could not be sent: %s", m.Kind, message(err)))
+		return
+	}
+	r.run.Escalation.Sent = true
+	r.event("escalation", "", "", fmt.Sprintf("%s sent: %s", m.Kind, m.Summary))
+}
+
+func (r *remediation) mustTell() bool {
+	if r.plan.Mode == runbooks.ModePropose {
+		return r.plan.Refusal == "" && len(r.leftOut) > 0
+	}
+	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
+	return r.plan.Mode == runbooks.ModeLive && bad && r.plan.Document.Has("escalate")
+}
+
+func (r *remediation) raise(with json.RawMessage) error {
+	call := Call{
+		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: "escalate",
+		Key: callKey(r.run.ID, "escalate"), With: with,
+	}
+	call.Target.ID = "alert/" + r.run.ID
+	return workflow.ExecuteActivity(raiseOptions(r.concluding), "run/"+RaiseAction, call).Get(r.concluding, nil)
+}
+
+func roundDuration(d time.Duration) time.Duration {
+	if d < 10*time.Millisecond {
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
+}

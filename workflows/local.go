@@ -1,0 +1,108 @@
+package workflows
+
+import (
+	"context"
+	"time"
+
+	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// Question is what a run asks before it goes on. Conditions are evaluated here
+// and not in workflow code, because expr is not deterministic.
+type Question struct {
+	Plan   runbooks.Plan   `json:"plan"`
+	Moment runbooks.Moment `json:"moment"`
+	Step   int             `json:"step"`
+}
+
+// Decided is the answer of a runbook's own condition.
+type Decided struct {
+	Yes    bool   `json:"yes"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func (a *Activities) moment(q Question) runbooks.Moment {
+	m := q.Moment
+	if a.Windows != nil {
+		m.Windows = a.Windows(m.Now)
+	}
+	return m
+}
+
+// Decide records the start of a run and answers its condition.
+func (a *Activities) Decide(_ context.Context, q Question) (Decided, error) {
+	defer a.changed(q.Plan.RunID())
+	if err := a.Audit.Write(startEntry(q.Plan)); err != nil {
+		return Decided{}, err
+	}
+	if q.Plan.Refusal != "" {
+		return Decided{Reason: q.Plan.Refusal}, nil
+	}
+	yes, err := a.Evaluator.When(&q.Plan, a.moment(q))
+	switch {
+	case err != nil:
+		return Decided{Reason: "its condition can not be answered: " + err.Error()}, nil
+	case !yes:
+		return Decided{Reason: "its condition is false: " + q.Plan.Document.When}, nil
+	}
+	return Decided{Yes: true}, nil
+}
+
+func startEntry(p runbooks.Plan) audit.Entry {
+	e := audit.Entry{
+		Kind: audit.Started, Actor: p.Actor, Reason: p.Reason, Run: p.RunID(), Runbook: p.Runbook, Digest: p.Digest,
+		Episode: p.Episode, Decision: string(p.Mode),
+	}
+	if p.Alert != nil {
+		e.Alert = p.Alert.Name()
+	}
+	return e
+}
+
+// Prepare answers a step's condition and fills in its parameters.
+func (a *Activities) Prepare(_ context.Context, q Question) (runbooks.Prepared, error) {
+	defer a.changed(q.Plan.RunID())
+	return a.Evaluator.Prepare(&q.Plan, a.moment(q), q.Step), nil
+}
+
+// CheckQuestion asks for the parameters of a check.
+type CheckQuestion struct {
+	Question
+	Check runbooks.Check `json:"check"`
+}
+
+// PrepareCheck fills in the parameters of a check.
+func (a *Activities) PrepareCheck(_ context.Context, q CheckQuestion) (runbooks.Prepared, error) {
+	return a.Evaluator.PrepareCheck(&q.Plan, a.moment(q.Question), q.Step, &q.Check), nil
+}
+
+// Checked is what a check saw and what it means.
+type Checked struct {
+	Seen    Seen        `json:"seen"`
+	Outcome run.Outcome `json:"outcome"`
+	Reason  string      `json:"reason"`
+}
+
+// Conclusion is a run with its plan, when all is done.
+type Conclusion struct {
+	Plan runbooks.Plan `json:"plan"`
+	Run  run.Run       `json:"run"`
+}
+
+// Conclude records how a run ended.
+func (a *Activities) Conclude(_ context.Context, c Conclusion) error {
+	defer a.changed(c.Run.ID)
+	if a.Concluded != nil {
+		a.Concluded(c.Run)
+	}
+	e := startEntry(c.Plan)
+	e.Kind, e.Outcome, e.Reason, e.Time = audit.Concluded, string(c.Run.Outcome), c.Run.OutcomeReason, time.Time{}
+	return a.Audit.Write(e)
+}
+
+// Summarise writes the alert that tells people about a run.
+func (a *Activities) Summarise(_ context.Context, c Conclusion) (Message, error) {
+	return a.message(c), nil
+}

@@ -1,0 +1,95 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// Message is an alert of our own: the team's routes decide who hears it.
+type Message struct {
+	Kind        string            `json:"kind"` // escalation or proposal
+	Severity    string            `json:"severity"`
+	Summary     string            `json:"summary"`
+	Story       string            `json:"story"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// The kinds of messages and the names of their alerts.
+const (
+	KindEscalation = "escalation"
+	KindProposal   = "proposal"
+
+	EscalationAlert = "RunbookEscalation"
+	ProposalAlert   = "RunbookProposal"
+)
+
+const maxStory = 3500
+
+func (a *Activities) message(c Conclusion) Message {
+	m := Message{Kind: KindProposal, Severity: "info", Story: story(c.Run)}
+	name := ProposalAlert
+	m.Summary = fmt.Sprintf("runbook %s would act: %s", c.Plan.Runbook, c.Plan.Document.Summary)
+	if c.Plan.Mode == runbooks.ModeLive {
+		m.Kind, name = KindEscalation, EscalationAlert
+		if e := c.Plan.Document.Escalate; e != nil {
+			m.Severity = e.Severity
+			m.Summary = a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
+		}
+	}
+	m.Labels = messageLabels(c.Plan, name, m.Severity)
+	m.Annotations = map[string]string{
+		"summary": m.Summary, "description": m.Story, "run": c.Run.ID, "outcome": string(c.Run.Outcome),
+		"show": "runbook runs show " + c.Run.ID,
+	}
+	return m
+}
+
+// messageLabels are those of the alert that started the run, so that the team's
+// routes and inhibitions by service or environment still work.
+func messageLabels(p runbooks.Plan, name, severity string) map[string]string {
+	labels := map[string]string{}
+	if p.Alert != nil {
+		for key, value := range p.Alert.Labels {
+			labels[key] = value
+		}
+		labels["source_alertname"] = p.Alert.Name()
+		labels["episode"] = p.Episode
+	}
+	labels["alertname"] = name
+	labels["severity"] = severity
+	labels["runbook"] = p.Runbook
+	labels[runbooks.OwnLabel] = runbooks.OwnValue
+	return labels
+}
+
+func momentOf(r run.Run) runbooks.Moment {
+	m := runbooks.Moment{Now: r.StartedAt, Steps: map[string]runbooks.Facts{}}
+	for _, s := range r.Steps {
+		if s.Outcome != "" {
+			m.Steps[s.ID] = factsOf(s)
+		}
+	}
+	return m
+}
+
+// story is what was seen and done, for the person who is called.
+func story(r run.Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s: %s", r.ID, r.Outcome)
+	if r.OutcomeReason != "" {
+		fmt.Fprintf(&b, " (%s)", r.OutcomeReason)
+	}
+	b.WriteByte('\n')
+	for _, e := range r.Events {
+		fmt.Fprintf(&b, "%s %s\n", e.At.UTC().Format("15:04:05.000"), e.Text)
+	}
+	text := b.String()
+	if len(text) > maxStory {
+		text = strings.ToValidUTF8(text[:maxStory], "") + "…\n"
+	}
+	return text
+}

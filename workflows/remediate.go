@@ -1,0 +1,267 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// Names by which a run is reached.
+const (
+	RemediateType  = "Remediate"
+	QueryRun       = "run"
+	SignalResolved = "resolved" // the alert ended: Resolution
+	SignalCancel   = "cancel"   // a person says stop: CancelRequest
+
+	AttrRunbook     = "RunbookName"
+	AttrSource      = "RunbookSource"
+	AttrMode        = "RunbookMode"
+	AttrOutcome     = "RunbookOutcome"
+	AttrFingerprint = "RunbookAlertFingerprint"
+	AttrAlertStart  = "RunbookAlertStart"
+)
+
+// The typed keys of the search attributes.
+var (
+	KeyRunbook     = temporal.NewSearchAttributeKeyKeyword(AttrRunbook)
+	KeySource      = temporal.NewSearchAttributeKeyKeyword(AttrSource)
+	KeyMode        = temporal.NewSearchAttributeKeyKeyword(AttrMode)
+	KeyOutcome     = temporal.NewSearchAttributeKeyKeyword(AttrOutcome)
+	KeyFingerprint = temporal.NewSearchAttributeKeyKeyword(AttrFingerprint)
+	KeyAlertStart  = temporal.NewSearchAttributeKeyTime(AttrAlertStart)
+)
+
+// Resolution says that the alert of a run has ended.
+type Resolution struct {
+	EndsAt time.Time `json:"ends_at"`
+}
+
+// CancelRequest is a person's wish to stop a run.
+type CancelRequest struct {
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+	Undo   bool   `json:"undo"`
+}
+
+// Remediate is one run: it decides, acts, verifies and concludes, as the plan
+// says. It keeps its state for the query QueryRun and returns it.
+func Remediate(ctx workflow.Context, plan runbooks.Plan) (run.Run, error) {
+	r := newRemediation(ctx, plan)
+	if err := workflow.SetQueryHandler(ctx, QueryRun, func() (run.Run, error) { return *r.run, nil }); err != nil {
+		return run.Run{}, fmt.Errorf("answer queries: %w", err)
+	}
+	r.listen(ctx)
+	err := r.carryOut()
+	return *r.run, err
+}
+
+// remediation is a run under way. Everything in it lives on the workflow's one
+// logical thread.
+type remediation struct {
+	plan  *runbooks.Plan
+	run   *run.Run
+	facts map[string]runbooks.Facts
+	done  []undoable
+
+	failed  []string // steps that failed
+	leftOut []string // steps that a dry run left out
+	stop    *stop
+
+	// acting ends when a person says stop, waiting also when the alert ends. The
+	// conclusion is under neither.
+	acting, waiting, concluding workflow.Context
+	stopActing, stopWaiting     workflow.CancelFunc
+}
+
+// stop is why a run ends early.
+type stop struct {
+	reason string
+	undo   bool
+}
+
+type undoable struct {
+	step   int
+	target actions.Target
+	with   []byte
+}
+
+func newRemediation(ctx workflow.Context, plan runbooks.Plan) *remediation {
+	r := &remediation{plan: &plan, facts: map[string]runbooks.Facts{}}
+	r.run = &run.Run{
+		ID: plan.RunID(), Runbook: plan.Runbook, Digest: plan.Digest, Source: plan.Source, Mode: plan.Mode,
+		Actor: plan.Actor, Reason: plan.Reason, Params: plan.Params, Alert: plan.Alert,
+		Status: run.Running, Phase: run.Deciding, StartedAt: workflow.GetInfo(ctx).WorkflowStartTime,
+	}
+	for _, s := range plan.Document.Steps {
+		r.run.Steps = append(r.run.Steps, run.Step{ID: s.ID, Do: s.Do, Doc: s.Doc, Status: run.Pending})
+	}
+	r.acting, r.stopActing = workflow.WithCancel(ctx)
+	r.waiting, r.stopWaiting = workflow.WithCancel(r.acting)
+	r.concluding, _ = workflow.NewDisconnectedContext(ctx)
+	return r
+}
+
+// listen takes the signals. What came before the run began is taken first.
+func (r *remediation) listen(ctx workflow.Context) {
+	resolved := workflow.GetSignalChannel(ctx, SignalResolved)
+	cancel := workflow.GetSignalChannel(ctx, SignalCancel)
+	var end Resolution
+	if resolved.ReceiveAsync(&end) {
+		r.stop = &stop{reason: "the alert had ended before the run began"}
+	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			selector := workflow.NewSelector(ctx)
+			selector.AddReceive(resolved, func(c workflow.ReceiveChannel, _ bool) {
+				var end Resolution
+				c.Receive(ctx, &end)
+				r.resolved()
+			})
+			selector.AddReceive(cancel, func(c workflow.ReceiveChannel, _ bool) {
+				var request CancelRequest
+				c.Receive(ctx, &request)
+				r.cancelled(request)
+			})
+			selector.Select(ctx)
+		}
+	})
+}
+
+func (r *remediation) resolved() {
+	policy := r.plan.Document.OnResolve
+	r.event("resolved", "", "", "the alert ended; on_resolve says "+policy)
+	if policy == "finish" || r.stop != nil || r.run.Phase == run.Concluding {
+		return
+	}
+	r.stop = &stop{reason: "the alert ended", undo: policy == "undo"}
+	r.stopWaiting()
+}
+
+func (r *remediation) cancelled(request CancelRequest) {
+	text := fmt.Sprintf("%s asked to stop", request.By)
+	if request.Reason != "" {
+		text += ": " + request.Reason
+	}
+	r.event("cancel", "", "", text)
+	if r.run.Phase == run.Concluding {
+		return
+	}
+	r.stop = &stop{reason: text, undo: request.Undo}
+	r.stopActing()
+}
+
+// stopped reports that the run must not begin anything more.
+func (r *remediation) stopped() bool {
+	if r.stop == nil && r.acting.Err() != nil {
+		r.stop = &stop{reason: "the workflow was cancelled in Temporal"}
+	}
+	return r.stop != nil
+}
+
+func (r *remediation) carryOut() error {
+	decided, err := r.decide()
+	if err != nil {
+		return err
+	}
+	if decided {
+		r.act()
+		r.verify()
+	}
+	r.run.Phase = run.Concluding
+	if r.run.Outcome == "" {
+		r.run.Outcome, r.run.OutcomeReason = r.outcome()
+	}
+	r.event("outcome", "", "", outcomeText(r.run))
+	r.undo()
+	r.tell()
+	r.end()
+	r.record()
+	return nil
+}
+
+func outcomeText(r *run.Run) string {
+	if r.OutcomeReason == "" {
+		return string(r.Outcome)
+	}
+	return fmt.Sprintf("%s: %s", r.Outcome, r.OutcomeReason)
+}
+
+func (r *remediation) decide() (bool, error) {
+	r.event("started", "", "", r.startText())
+	var decided Decided
+	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityDecide, r.question(0)).Get(r.concluding, &decided)
+	if err != nil {
+		return false, fmt.Errorf("decide on run %s: %w", r.run.ID, err)
+	}
+	switch {
+	case r.stopped():
+		r.conclude(run.Skipped, r.stop.reason)
+	case !decided.Yes:
+		r.conclude(run.Skipped, decided.Reason)
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+func (r *remediation) startText() string {
+	switch {
+	case r.plan.Alert != nil:
+		return fmt.Sprintf("%s started for alert %s, firing since %s", r.run.Runbook, r.plan.Alert.Name(),
+			r.plan.Alert.StartsAt.UTC().Format("15:04:05.000"))
+	default:
+		return fmt.Sprintf("%s started by %s", r.run.Runbook, r.run.Actor)
+	}
+}
+
+func (r *remediation) conclude(outcome run.Outcome, reason string) {
+	r.run.Outcome, r.run.OutcomeReason = outcome, reason
+}
+
+func (r *remediation) end() {
+	now := workflow.Now(r.concluding)
+	r.run.Status, r.run.Phase, r.run.EndedAt = run.Ended, "", &now
+}
+
+// record makes the end of the run known: to searches, metrics and the audit.
+// What is done is done: a record that fails is logged, and fails no run.
+func (r *remediation) record() {
+	err := errors.Join(
+		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome))),
+		workflow.UpsertMemo(r.concluding, map[string]any{MemoOutcome: summaryOf(r.run)}),
+		workflow.ExecuteLocalActivity(local(r.concluding), ActivityConclude, r.conclusion()).Get(r.concluding, nil),
+	)
+	if err != nil {
+		workflow.GetLogger(r.concluding).Error("the end of a run is not fully recorded", "run", r.run.ID, "error", err)
+	}
+}
+
+func (r *remediation) conclusion() Conclusion { return Conclusion{Plan: *r.plan, Run: *r.run} }
+
+func (r *remediation) question(step int) Question {
+	return Question{Plan: *r.plan, Step: step, Moment: runbooks.Moment{
+		Now: workflow.Now(r.concluding), Steps: r.facts, Failed: r.failed, LeftOut: r.leftOut,
+	}}
+}
+
+const maxEvents = 1000
+
+func (r *remediation) event(kind, step, target, text string) {
+	r.eventAt(workflow.Now(r.concluding), kind, step, target, text)
+}
+
+func (r *remediation) eventAt(at time.Time, kind, step, target, text string) {
+	if len(r.run.Events) >= maxEvents {
+		return
+	}
+	r.run.Events = append(r.run.Events, run.Event{
+		Seq: len(r.run.Events) + 1, At: at, Kind: kind, Step: step, Target: target, Text: text,
+	})
+}

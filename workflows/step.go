@@ -1,0 +1,312 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+func (r *remediation) act() {
+	r.run.Phase = run.Acting
+	for i := range r.plan.Document.Steps {
+		if r.stopped() {
+			r.skipRest(i)
+			return
+		}
+		r.step(i)
+	}
+}
+
+func (r *remediation) skipRest(from int) {
+	for i := from; i < len(r.run.Steps); i++ {
+		r.endStep(i, run.Cancelled, r.stop.reason)
+	}
+}
+
+func (r *remediation) step(i int) {
+	s := &r.run.Steps[i]
+	now := workflow.Now(r.concluding)
+	s.Status, s.StartedAt = run.Running, &now
+	var prepared runbooks.Prepared
+	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepare, r.question(i)).Get(r.concluding, &prepared)
+	switch {
+	case err != nil:
+		r.endStep(i, run.Failed, err.Error())
+	case prepared.Failed:
+		r.endStep(i, run.Failed, "not acted, because a question has no answer: "+prepared.Reason)
+	case prepared.Undecided:
+		r.wouldRun(i, prepared)
+	case !prepared.Run:
+		r.endStep(i, run.Skipped, prepared.Reason)
+	default:
+		r.runStep(i, prepared)
+	}
+}
+
+func (r *remediation) runStep(i int, p runbooks.Prepared) {
+	s := &r.run.Steps[i]
+	s.Risk, s.With = p.Risk, p.With
+	dry := r.plan.Mode != runbooks.ModeLive
+	if dry && (p.Risk.Writes() || p.Idle) {
+		r.wouldRun(i, p)
+		return
+	}
+	targets, refusal, err := r.selectTargets(i, p)
+	switch {
+	case err != nil:
+		r.endStep(i, r.interrupted(run.Failed), "select targets: "+message(err))
+	case refusal != "":
+		r.endStep(i, run.Failed, "refused: "+refusal)
+	case len(targets) == 0:
+		r.endEmpty(i)
+	default:
+		r.runTargets(i, p, targets)
+	}
+}
+
+// endEmpty: finding nothing is a mistake unless the document allows it.
+func (r *remediation) endEmpty(i int) {
+	if r.plan.Document.Steps[i].AllowEmpty {
+		r.endStep(i, run.Skipped, "nothing to act on")
+		return
+	}
+	r.endStep(i, run.Failed, "nothing to act on: the selection is empty")
+}
+
+// selectTargets asks what would be touched and holds it against the blast
+// radius.
+func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actions.Target, refusal string, err error) {
+	s := &r.run.Steps[i]
+	selection := actions.Selection{Population: 1}
+	if p.Target != nil {
+		selection.Targets = []actions.Target{*p.Target}
+	} else {
+		future := workflow.ExecuteActivity(targetOptions(r.acting, p), "targets/"+s.Do, r.call(i, actions.Target{}, p.With))
+		if err := future.Get(r.acting, &selection); err != nil {
+			return nil, "", err
+		}
+		r.event("targets", s.ID, "", fmt.Sprintf("%s: %d of %d selected", s.ID, len(selection.Targets), selection.Population))
+	}
+	s.Selection = &selection
+	if !p.Risk.Writes() {
+		return selection.Targets, "", nil
+	}
+	return selection.Targets, blastRadius(r.plan.Document.Guards.MaxTargets, selection), nil
+}
+
+// engineMaxTargets is what one step may touch whatever its document says.
+const engineMaxTargets = 1000
+
+// blastRadius is why a selection is too large, or empty.
+func blastRadius(limit *runbooks.MaxTargets, s actions.Selection) string {
+	n := len(s.Targets)
+	switch {
+	case n > engineMaxTargets:
+		return fmt.Sprintf("%d targets selected, the engine touches at most %d in one step", n, engineMaxTargets)
+	case limit == nil || n == 0:
+		return ""
+	case limit.Count > 0 && n > limit.Count:
+		return fmt.Sprintf("%d targets selected, guards.max_targets allows %d", n, limit.Count)
+	case limit.Percent > 0 && s.Population <= 0:
+		return "guards.max_targets has a percentage and the size of the population is not known"
+	case limit.Percent > 0 && float64(n)*100 > limit.Percent*float64(s.Population):
+		return fmt.Sprintf("%d of %d targets selected, guards.max_targets allows %v %%", n, s.Population, limit.Percent)
+	}
+	return ""
+}
+
+func (r *remediation) runTargets(i int, p runbooks.Prepared, targets []actions.Target) {
+	s := &r.run.Steps[i]
+	if p.Undoes {
+		// Registered before the call: an answer that is lost must not leave a change.
+		for _, t := range targets {
+			r.done = append(r.done, undoable{step: i, target: t, with: p.With})
+		}
+	}
+	r.eachTarget(i, p, targets)
+	failure := firstFailure(s.Results)
+	untouched := len(targets) - len(s.Results)
+	switch {
+	case failure != nil:
+		r.endFailed(i, *failure, untouched)
+	case untouched > 0:
+		r.endStep(i, run.Cancelled, fmt.Sprintf("stopped with %d of %d targets untouched", untouched, len(targets)))
+	default:
+		r.endDone(i, p.Target == nil)
+	}
+}
+
+func (r *remediation) endFailed(i int, failure run.Result, untouched int) {
+	reason := fmt.Sprintf("on %s: %s", failure.Target, failure.Error)
+	if untouched > 0 {
+		reason += fmt.Sprintf("; %d targets left untouched", untouched)
+	}
+	outcome := run.Failed
+	if failure.Class == actions.ClassAmbiguous {
+		outcome, reason = run.Unknown, "it may have happened: "+reason
+		r.failed = append(r.failed, r.run.Steps[i].ID)
+	}
+	r.endStep(i, r.interrupted(outcome), reason)
+}
+
+// interrupted: what fails because the run was stopped is cancelled, not failed.
+func (r *remediation) interrupted(outcome run.Outcome) run.Outcome {
+	if r.stopped() && outcome == run.Failed {
+		return run.Cancelled
+	}
+	return outcome
+}
+
+func firstFailure(results []run.Result) *run.Result {
+	for i := range results {
+		if results[i].Error != "" {
+			return &results[i]
+		}
+	}
+	return nil
+}
+
+// eachTarget works on the targets in order, at most p.Parallel at a time. The
+// first failure keeps the rest from being started.
+func (r *remediation) eachTarget(i int, p runbooks.Prepared, targets []actions.Target) {
+	s := &r.run.Steps[i]
+	slots := workflow.NewSemaphore(r.concluding, int64(max(1, p.Parallel)))
+	all := workflow.NewWaitGroup(r.concluding)
+	for _, target := range targets {
+		if err := slots.Acquire(r.concluding, 1); err != nil {
+			break
+		}
+		if r.stopped() || firstFailure(s.Results) != nil {
+			break
+		}
+		all.Add(1)
+		workflow.Go(r.acting, func(workflow.Context) {
+			defer all.Done()
+			defer slots.Release(1)
+			s.Results = append(s.Results, r.onTarget(i, p, target))
+		})
+	}
+	all.Wait(r.concluding)
+}
+
+func (r *remediation) onTarget(i int, p runbooks.Prepared, target actions.Target) run.Result {
+	s := &r.run.Steps[i]
+	ctx := r.acting
+	if !p.Risk.Writes() {
+		ctx = r.waiting
+	}
+	began := workflow.Now(r.concluding)
+	r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
+	var answer Answer
+	err := workflow.ExecuteActivity(runOptions(ctx, p), "run/"+s.Do, r.call(i, target, p.With)).Get(ctx, &answer)
+	result := run.Result{
+		Target: target.ID, Doc: target.Doc, Output: answer.Output, Attempt: answer.Attempt,
+		StartedAt: answer.StartedAt, EndedAt: answer.EndedAt,
+	}
+	if err != nil {
+		result.StartedAt, result.EndedAt = began, workflow.Now(r.concluding)
+		result.Error, result.Class = message(err), classOf(err)
+		r.event("failed", s.ID, target.ID, fmt.Sprintf("%s: %s on %s: %s", s.ID, s.Do, target.ID, result.Error))
+		return result
+	}
+	if r.run.FirstActionAt == nil {
+		r.run.FirstActionAt = &answer.StartedAt
+	}
+	r.eventAt(answer.EndedAt, "answer", s.ID, target.ID, fmt.Sprintf("%s: %s on %s took %s", s.ID, s.Do, target.ID,
+		roundDuration(answer.EndedAt.Sub(answer.StartedAt))))
+	return result
+}
+
+func (r *remediation) call(i int, target actions.Target, with json.RawMessage) Call {
+	return Call{
+		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: r.run.Steps[i].ID,
+		Key: actions.Key(r.run.ID + "/" + r.run.Steps[i].ID + "/" + target.ID), Target: target, With: with,
+	}
+}
+
+func (r *remediation) callReason() string {
+	if r.plan.Alert != nil {
+		return "alert " + r.plan.Alert.Name()
+	}
+	return r.plan.Reason
+}
+
+// endDone joins the results into the step's output and asks whether it helped.
+func (r *remediation) endDone(i int, selects bool) {
+	s := &r.run.Steps[i]
+	outputs := make([]json.RawMessage, len(s.Results))
+	for n := range s.Results {
+		outputs[n] = s.Results[n].Output
+	}
+	output, err := runbooks.JoinResults(selects, outputs)
+	if err != nil {
+		r.endStep(i, run.Failed, err.Error())
+		return
+	}
+	s.Output = output
+	check := r.plan.Document.Steps[i].Verify
+	if check == nil {
+		r.endStep(i, run.Done, "")
+		return
+	}
+	r.facts[s.ID] = factsOf(*s)
+	s.Verify = r.check(s.ID, i+1, check)
+	r.endStep(i, s.Verify.Outcome, s.Verify.Reason)
+}
+
+func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
+	s := &r.run.Steps[i]
+	now := workflow.Now(r.concluding)
+	s.Status, s.Outcome, s.Reason, s.EndedAt = run.Ended, outcome, reason, &now
+	if outcome == run.Failed {
+		r.failed = append(r.failed, s.ID)
+	}
+	r.facts[s.ID] = factsOf(*s)
+	text := fmt.Sprintf("%s: %s", s.ID, outcome)
+	if reason != "" {
+		text += " (" + reason + ")"
+	}
+	r.event("step", s.ID, "", text)
+}
+
+func factsOf(s run.Step) runbooks.Facts {
+	f := runbooks.Facts{Outcome: string(s.Outcome), Output: s.Output, Targets: len(s.Results)}
+	if s.Outcome == run.Failed || s.Outcome == run.Unknown {
+		f.Error = s.Reason
+	}
+	return f
+}
+
+// wouldRun is what a dry run says of a step that it leaves out: the exact
+// targets, and what the step's check sees now.
+func (r *remediation) wouldRun(i int, p runbooks.Prepared) {
+	s := &r.run.Steps[i]
+	s.Risk, s.With, s.WouldRun = p.Risk, p.With, true
+	r.leftOut = append(r.leftOut, s.ID)
+	reason := "would run"
+	if p.Undecided {
+		reason = "may run: " + p.Reason
+	}
+	if p.Run && p.Risk.Writes() {
+		targets, refusal, err := r.selectTargets(i, p)
+		switch {
+		case err != nil:
+			reason = "would fail: select targets: " + message(err)
+		case refusal != "":
+			reason = "would be refused: " + refusal
+		case len(targets) == 0 && !r.plan.Document.Steps[i].AllowEmpty:
+			reason += "; it would fail now: the selection is empty"
+		default:
+			reason += fmt.Sprintf(" on %d targets", len(targets))
+		}
+	}
+	if check := r.plan.Document.Steps[i].Verify; check != nil && !p.Undecided {
+		s.Verify = r.check(s.ID, i+1, check)
+	}
+	r.endStep(i, run.Skipped, reason)
+}
