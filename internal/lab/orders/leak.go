@@ -94,7 +94,6 @@ func (l *leak) pay(ctx context.Context, outcome chan<- error) {
 	if err != nil {
 		return
 	}
-	// Released in a transaction, or broken, it is closed instead of reused.
 	defer conn.Release()
 	for err == nil {
 		// Nobody notifies us: this waits for the end of the context, or of
@@ -103,6 +102,16 @@ func (l *leak) pay(ctx context.Context, outcome chan<- error) {
 	}
 	if ctx.Err() == nil {
 		l.log.Warn("payment failed: lost the database session", "error", err)
+		return
+	}
+	l.rollback(conn)
+}
+
+func (l *leak) rollback(conn *pgxpool.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+		l.log.Warn("leak: not rolled back", "error", err)
 	}
 }
 
