@@ -1,0 +1,33 @@
+package alerts_test
+
+import (
+	"io/fs"
+	"os/exec"
+	"testing"
+
+	"github.com/runbook-engine/runbook/deploy/alerts"
+	"github.com/runbook-engine/runbook/internal/lab/programs"
+)
+
+func TestPromtoolAcceptsTheRules(t *testing.T) {
+	files, err := fs.Glob(alerts.Rules, "*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("rule files %v, %v", files, err)
+	}
+	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
+}
+
+func TestRulesFireWhenTheyShould(t *testing.T) {
+	promtool(t, "test", "rules", "testdata/orders_test.yml")
+}
+
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	path, err := programs.Promtool.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v\n%s", args, err, out)
+	}
+}
