@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -37,6 +38,15 @@ var (
 	KeyFingerprint = temporal.NewSearchAttributeKeyKeyword(AttrFingerprint)
 	KeyAlertStart  = temporal.NewSearchAttributeKeyTime(AttrAlertStart)
 )
+
+// SearchAttributes are what a namespace must have registered.
+func SearchAttributes() map[string]enumspb.IndexedValueType {
+	keyword := enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	return map[string]enumspb.IndexedValueType{
+		AttrRunbook: keyword, AttrSource: keyword, AttrMode: keyword, AttrOutcome: keyword, AttrFingerprint: keyword,
+		AttrAlertStart: enumspb.INDEXED_VALUE_TYPE_DATETIME,
+	}
+}
 
 // Resolution says that the alert of a run has ended.
 type Resolution struct {

@@ -177,6 +177,10 @@ func (r *remediation) eachTarget(i int, p runbooks.Prepared, targets []actions.T
 	s := &r.run.Steps[i]
 	slots := workflow.NewSemaphore(r.concluding, int64(max(1, p.Parallel)))
 	all := workflow.NewWaitGroup(r.concluding)
+	ctx := r.acting
+	if !p.Risk.Writes() {
+		ctx = r.waiting
+	}
 	for _, target := range targets {
 		if err := slots.Acquire(r.concluding, 1); err != nil {
 			break
@@ -185,21 +189,17 @@ func (r *remediation) eachTarget(i int, p runbooks.Prepared, targets []actions.T
 			break
 		}
 		all.Add(1)
-		workflow.Go(r.acting, func(workflow.Context) {
+		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			defer slots.Release(1)
-			s.Results = append(s.Results, r.onTarget(i, p, target))
+			s.Results = append(s.Results, r.onTarget(ctx, i, p, target))
 		})
 	}
 	all.Wait(r.concluding)
 }
 
-func (r *remediation) onTarget(i int, p runbooks.Prepared, target actions.Target) run.Result {
+func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared, target actions.Target) run.Result {
 	s := &r.run.Steps[i]
-	ctx := r.acting
-	if !p.Risk.Writes() {
-		ctx = r.waiting
-	}
 	began := workflow.Now(r.concluding)
 	r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
 	var answer Answer

@@ -28,16 +28,19 @@ var ErrEnded = errors.New("the run has ended")
 type Service struct {
 	client client.Client
 	hub    *Hub
+	queue  string
 }
 
-// New makes a service. Changes of runs on workers of this process are heard
+// New makes a service that gives its runs to the workers of a task queue. Changes of runs on workers of this process are heard
 // through the hub at once; those elsewhere are found by looking.
-func New(c client.Client, hub *Hub) *Service { return &Service{client: c, hub: hub} }
+func New(c client.Client, hub *Hub, queue string) *Service {
+	return &Service{client: c, hub: hub, queue: queue}
+}
 
 // Start makes a run durable. It reports false when a run for the same episode
 // is there already, under way or ended: then nothing is started.
 func (s *Service) Start(ctx context.Context, plan runbooks.Plan) (started bool, err error) {
-	_, err = s.client.ExecuteWorkflow(ctx, startOptions(&plan), workflows.RemediateType, plan)
+	_, err = s.client.ExecuteWorkflow(ctx, s.startOptions(&plan), workflows.RemediateType, plan)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &already):
@@ -52,7 +55,8 @@ func (s *Service) Start(ctx context.Context, plan runbooks.Plan) (started bool, 
 // began is begun and ends at once: so that a late firing of this episode finds
 // it there. It reports false when the run has ended already.
 func (s *Service) Resolve(ctx context.Context, plan runbooks.Plan, endsAt time.Time) (told bool, err error) {
-	options := startOptions(&plan)
+	options := s.startOptions(&plan)
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 	_, err = s.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalResolved,
 		workflows.Resolution{EndsAt: endsAt}, options, workflows.RemediateType, plan)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
@@ -65,7 +69,7 @@ func (s *Service) Resolve(ctx context.Context, plan runbooks.Plan, endsAt time.T
 	return true, nil
 }
 
-func startOptions(p *runbooks.Plan) client.StartWorkflowOptions {
+func (s *Service) startOptions(p *runbooks.Plan) client.StartWorkflowOptions {
 	attrs := []temporal.SearchAttributeUpdate{
 		workflows.KeyRunbook.ValueSet(p.Runbook),
 		workflows.KeySource.ValueSet(string(p.Source)),
@@ -78,7 +82,7 @@ func startOptions(p *runbooks.Plan) client.StartWorkflowOptions {
 	}
 	return client.StartWorkflowOptions{
 		ID:        runbooks.WorkflowID(p.RunID()),
-		TaskQueue: workflows.TaskQueue,
+		TaskQueue: s.queue,
 		// One run an episode, for as long as the history is kept.
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,

@@ -1,0 +1,192 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows"
+)
+
+// One server serves all tests of the package; each test has a worker and a task
+// queue of its own.
+var server *temporalserver.Server
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "workflows")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	server, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer server.Stop()
+	return m.Run()
+}
+
+// bench is an engine without its outer parts: a worker over a house.
+type bench struct {
+	t       *testing.T
+	house   *house
+	catalog *actions.Catalog
+	client  client.Client
+	runs    *runs.Service
+	hub     *runs.Hub
+	queue   string
+	windows []string
+	worker  worker.Worker
+}
+
+var benches atomic.Int64
+
+func newBench(t *testing.T, lamps ...string) *bench {
+	t.Helper()
+	b := &bench{t: t, house: newHouse(lamps...), hub: runs.NewHub(), queue: fmt.Sprintf("%s-%d", t.Name(), benches.Add(1))}
+	b.catalog = actions.NewCatalog(b.house.system())
+	options := server.ClientOptions()
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	c, err := client.Dial(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	b.client = c
+	b.runs = runs.New(c, b.hub, b.queue)
+	b.work()
+	t.Cleanup(func() { b.worker.Stop() })
+	return b
+}
+
+func (b *bench) work() {
+	b.worker = worker.New(b.client, b.queue, workflows.WorkerOptions(b.t.Context()))
+	workflows.Register(b.worker, &workflows.Activities{
+		Catalog: b.catalog, Evaluator: runbooks.NewEvaluator(b.catalog), Changed: b.hub.Changed,
+		Windows: func(time.Time) []string { return b.windows },
+	})
+	if err := b.worker.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// plan loads a document and makes a plan of it as for an alert.
+func (b *bench) plan(doc string) runbooks.Plan {
+	b.t.Helper()
+	return b.load(doc).ForAlert(runbooks.Alert{
+		Status: "firing", Labels: map[string]string{"alertname": "Dark", "room": "hall", "severity": "critical"},
+		StartsAt: time.Now(), Fingerprint: fmt.Sprintf("%016x", time.Now().UnixNano()),
+	})
+}
+
+func (b *bench) load(doc string) *runbooks.Runbook {
+	b.t.Helper()
+	set, problems := runbooks.Load(diag.Sources{"test.yaml": []byte(doc)}, runbooks.Options{Catalog: b.catalog})
+	if err := problems.Err(); err != nil {
+		b.t.Fatal(err)
+	}
+	return set.All()[0]
+}
+
+func (b *bench) start(p runbooks.Plan) string {
+	b.t.Helper()
+	started, err := b.runs.Start(b.t.Context(), p)
+	if err != nil || !started {
+		b.t.Fatalf("start: %v, %v", started, err)
+	}
+	return p.RunID()
+}
+
+func (b *bench) wait(id string) run.Run {
+	b.t.Helper()
+	return b.until(id, func(r run.Run) bool { return r.Status == run.Ended })
+}
+
+// until follows a run until something is true of it.
+func (b *bench) until(id string, reached func(run.Run) bool) run.Run {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	defer cancel()
+	var last run.Run
+	err := b.runs.Watch(ctx, id, func(r run.Run) error {
+		last = r
+		if reached(r) {
+			cancel()
+		}
+		return nil
+	})
+	if !reached(last) {
+		b.t.Fatalf("run %s: %v; last seen: %s", id, err, describe(last))
+	}
+	return last
+}
+
+// do runs a document to its end.
+func (b *bench) do(doc string) run.Run {
+	b.t.Helper()
+	return b.wait(b.start(b.plan(doc)))
+}
+
+func (b *bench) expect(r run.Run, outcome run.Outcome, effects ...string) {
+	b.t.Helper()
+	if r.Outcome != outcome {
+		b.t.Errorf("outcome %s, want %s: %s", r.Outcome, outcome, describe(r))
+	}
+	if got := strings.Join(b.house.log(), ", "); got != strings.Join(effects, ", ") {
+		b.t.Errorf("effects %q, want %q: %s", got, effects, describe(r))
+	}
+}
+
+func (b *bench) expectStep(r run.Run, id string, outcome run.Outcome, reason string) {
+	b.t.Helper()
+	for _, s := range r.Steps {
+		if s.ID != id {
+			continue
+		}
+		if s.Outcome != outcome || !strings.Contains(s.Reason, reason) {
+			b.t.Errorf("step %s: %s (%s), want %s (…%s…)", id, s.Outcome, s.Reason, outcome, reason)
+		}
+		return
+	}
+	b.t.Errorf("no step %s", id)
+}
+
+func describe(r run.Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s (%s)", r.Status, r.Outcome, r.OutcomeReason)
+	for _, e := range r.Events {
+		fmt.Fprintf(&b, "\n  %s %s", e.At.Format("15:04:05.000"), e.Text)
+	}
+	return b.String()
+}
+
+func (b *bench) closedStatus(id string) enumspb.WorkflowExecutionStatus {
+	b.t.Helper()
+	d, err := b.client.DescribeWorkflowExecution(b.t.Context(), runbooks.WorkflowID(id), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return d.WorkflowExecutionInfo.Status
+}
+
+func listFilter(name string) runs.Filter { return runs.Filter{Runbook: name, Limit: 100} }
