@@ -1,0 +1,205 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Authenticator lets requests through or refuses them.
+type Authenticator struct {
+	config Config
+	// certificates makes a client certificate, which the TLS server has verified,
+	// a condition.
+	certificates bool
+	secret       string // of a standalone engine, instead of files
+	crossOrigin  *http.CrossOriginProtection
+	log          *slog.Logger
+}
+
+// New checks credentials as configured. With certificates each request must
+// also have come with a client certificate, whose name counts where neither
+// tokens nor users are listed.
+func New(c Config, certificates bool, log *slog.Logger) *Authenticator {
+	return &Authenticator{config: c, certificates: certificates, crossOrigin: http.NewCrossOriginProtection(), log: log}
+}
+
+// NewForToken knows one token, which is only in memory. Whoever has it is Local.
+func NewForToken(token string, log *slog.Logger) *Authenticator {
+	return &Authenticator{secret: token, crossOrigin: http.NewCrossOriginProtection(), log: log}
+}
+
+// Open reports that no credentials are asked for. Such an engine must listen on
+// the loopback only.
+func (a *Authenticator) Open() bool {
+	return a.config.Empty() && !a.certificates && a.secret == ""
+}
+
+// The reasons for which a request is refused.
+var (
+	errMissing     = errors.New("authentication is needed: a bearer token, or a user and a password")
+	errWrong       = errors.New("the credentials are not valid")
+	errCertificate = errors.New("a client certificate is needed")
+	errHost        = errors.New("without authentication only a loopback name is served; use 127.0.0.1 or localhost, or configure auth")
+	errUnreadable  = errors.New("the engine can not read its own secrets; see its log")
+)
+
+// Middleware gives next the requests that may pass, with their identity.
+func (a *Authenticator) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.crossOrigin.Check(r); err != nil {
+			http.Error(w, "a page of another website may not use this engine", http.StatusForbidden)
+			return
+		}
+		who, err := a.identify(r)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
+	})
+}
+
+// refuse answers 503 where the fault is ours: Alertmanager repeats that, and
+// gives up on a 401.
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, reason error) {
+	status := http.StatusUnauthorized
+	switch {
+	case errors.Is(reason, errHost):
+		status = http.StatusForbidden
+	case errors.Is(reason, errUnreadable):
+		status = http.StatusServiceUnavailable
+	default:
+		a.challenge(w)
+	}
+	a.log.Warn("request refused", "reason", reason.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)
+	http.Error(w, reason.Error(), status)
+}
+
+func (a *Authenticator) challenge(w http.ResponseWriter) {
+	if len(a.config.Tokens) > 0 || a.secret != "" {
+		w.Header().Add("WWW-Authenticate", `Bearer realm="runbook"`)
+	}
+	if len(a.config.Basic) > 0 {
+		w.Header().Add("WWW-Authenticate", `Basic realm="runbook", charset="UTF-8"`)
+	}
+}
+
+func (a *Authenticator) identify(r *http.Request) (Identity, error) {
+	if a.Open() {
+		return openTo(r)
+	}
+	certificate, err := a.certificate(r)
+	if err != nil {
+		return Identity{}, err
+	}
+	if a.config.Empty() && a.secret == "" {
+		return certificate, nil
+	}
+	return a.credentials(r)
+}
+
+// openTo guards an engine without authentication against pages of the web that
+// reach the loopback through a name of their own (DNS rebinding).
+func openTo(r *http.Request) (Identity, error) {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if !IsLoopback(strings.Trim(host, "[]")) {
+		return Identity{}, errHost
+	}
+	return Identity{Name: Local}, nil
+}
+
+// IsLoopback reports whether a host, without its port, is this machine to
+// itself.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (a *Authenticator) certificate(r *http.Request) (Identity, error) {
+	if !a.certificates {
+		return Identity{}, nil
+	}
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return Identity{}, errCertificate
+	}
+	leaf := r.TLS.VerifiedChains[0][0]
+	switch {
+	case len(leaf.DNSNames) > 0:
+		return Identity{Name: leaf.DNSNames[0]}, nil
+	case leaf.Subject.CommonName != "":
+		return Identity{Name: leaf.Subject.CommonName}, nil
+	}
+	return Identity{}, fmt.Errorf("%w that names its owner", errCertificate)
+}
+
+func (a *Authenticator) credentials(r *http.Request) (Identity, error) {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	switch {
+	case scheme == "":
+		return Identity{}, errMissing
+	case strings.EqualFold(scheme, "Bearer"):
+		return a.bearer(strings.TrimSpace(given))
+	case strings.EqualFold(scheme, "Basic"):
+		return a.basic(r)
+	}
+	return Identity{}, errMissing
+}
+
+func (a *Authenticator) bearer(given string) (Identity, error) {
+	if a.secret != "" {
+		if !equal(given, a.secret) {
+			return Identity{}, errWrong
+		}
+		return Identity{Name: Local}, nil
+	}
+	return a.find(a.config.tokens(), func(_, secret string) bool { return equal(given, secret) })
+}
+
+func (a *Authenticator) basic(r *http.Request) (Identity, error) {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return Identity{}, errWrong
+	}
+	return a.find(a.config.users(), func(name, secret string) bool {
+		isUser, isPassword := equal(user, name), equal(password, secret)
+		return isUser && isPassword
+	})
+}
+
+// find looks at every secret, whichever fits, so that the time tells nothing.
+func (a *Authenticator) find(all []credential, fits func(name, secret string) bool) (Identity, error) {
+	found, reason := "", errWrong
+	for _, c := range all {
+		secret, err := c.file.Read()
+		if err != nil {
+			a.log.Error("a secret can not be read", "auth", c.name, "error", err)
+			reason = errUnreadable
+			continue
+		}
+		if fits(c.name, secret) {
+			found = c.name
+		}
+	}
+	if found == "" {
+		return Identity{}, reason
+	}
+	return Identity{Name: found}, nil
+}
+
+// equal takes the same time whatever the texts are, their lengths included.
+func equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
