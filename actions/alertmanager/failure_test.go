@@ -1,10 +1,12 @@
 package alertmanager
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +60,26 @@ func TestALostAnswerIsAmbiguousAndTheRetryFindsTheEffect(t *testing.T) {
 				t.Errorf("there are %d alerts and %d silences", len(a), len(s))
 			}
 		})
+	}
+}
+
+func TestAWriteThatWasNeverSentIsTransient(t *testing.T) {
+	for action, params := range map[string]string{
+		"alertmanager.raise":   `{alertname: A}`,
+		"alertmanager.silence": `{matchers: ['a="b"'], duration: 5m, comment: c}`,
+	} {
+		var server *httptest.Server
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			server.Listener.Close()
+			w.Header().Set("Connection", "close")
+			w.Header().Set("Content-Type", "application/json")
+			w.Write([]byte(`[]`))
+		}))
+		t.Cleanup(server.Close)
+		_, err := bind(t, opened(t, server.URL, time.Now)[action], params).Run(t.Context(), "run/1", actions.Target{})
+		if !errors.Is(err, syscall.ECONNREFUSED) || actions.ClassOf(err) != actions.ClassTransient {
+			t.Errorf("%s gives %v (%s)", action, err, actions.ClassOf(err))
+		}
 	}
 }
 

@@ -48,6 +48,23 @@ func TestARetriedRaiseIsOneAlertAndOneNotification(t *testing.T) {
 	})
 }
 
+func TestOtherLabelsAreAnotherAlert(t *testing.T) {
+	onEach(t, func(t *testing.T, server *lab.Alertmanager) {
+		name := unique("Other")
+		action := opened(t, server.URL, time.Now)["alertmanager.raise"]
+		for _, db := range []string{"orders", "stock"} {
+			raise := bind(t, action, "{alertname: "+name+", labels: {db: "+db+"}}")
+			if got := run[raiseResult](t, raise, "run/1"); got.Labels["db"] != db {
+				t.Errorf("raised for %s: %+v", db, got)
+			}
+		}
+		undo(t, bind(t, action, "{alertname: "+name+", labels: {db: stock}}"), "run/1")
+		if left := firingNow(t, server.URL, name); len(left) != 1 || left[0].Labels["db"] != "orders" {
+			t.Errorf("after one undo there are %+v", left)
+		}
+	})
+}
+
 func TestARaisedAlertEndsByItself(t *testing.T) {
 	onEach(t, func(t *testing.T, server *lab.Alertmanager) {
 		name := unique("Ending")
