@@ -93,7 +93,11 @@ func (b *bench) work() {
 // plan loads a document and makes a plan of it as for an alert.
 func (b *bench) plan(doc string) runbooks.Plan {
 	b.t.Helper()
-	return b.load(doc).ForAlert(runbooks.Alert{
+	return b.planOf(b.load(doc))
+}
+
+func (b *bench) planOf(rb *runbooks.Runbook) runbooks.Plan {
+	return rb.ForAlert(runbooks.Alert{
 		Status: "firing", Labels: map[string]string{"alertname": "Dark", "room": "hall", "severity": "critical"},
 		StartsAt: time.Now(), Fingerprint: fmt.Sprintf("%016x", time.Now().UnixNano()),
 	})
