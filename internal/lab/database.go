@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/runbook-engine/runbook/deploy"
 )
 
 // createDatabase makes the database orders, owned by the role of the service,
@@ -13,11 +16,10 @@ import (
 // the service.
 func (l *Lab) createDatabase(ctx context.Context) (serviceDSNFile string, err error) {
 	service, engine := rand.Text(), rand.Text() // letters and digits only
-	for _, statement := range []string{
-		fmt.Sprintf("CREATE ROLE orders_api LOGIN PASSWORD '%s'", service),
-		fmt.Sprintf("CREATE ROLE runbook LOGIN PASSWORD '%s' IN ROLE pg_monitor, pg_signal_backend", engine),
-		"CREATE DATABASE orders OWNER orders_api",
-	} {
+	statements := append(strings.Split(strings.TrimSpace(deploy.OrdersDatabase), "\n"),
+		fmt.Sprintf("ALTER ROLE orders_api PASSWORD '%s'", service),
+		fmt.Sprintf("ALTER ROLE runbook PASSWORD '%s'", engine))
+	for _, statement := range statements {
 		if err := l.Postgres.Exec(ctx, "postgres", statement); err != nil {
 			return "", err
 		}

@@ -14,7 +14,7 @@ import (
 	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
-	"github.com/runbook-engine/runbook/deploy/alerts"
+	"github.com/runbook-engine/runbook/deploy"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
@@ -30,7 +30,7 @@ type PrometheusOptions struct {
 }
 
 // Prometheus is a Prometheus of its own, with the alerting rules of the
-// package deploy/alerts.
+// package deploy.
 type Prometheus struct {
 	Server
 	// URL is where it serves, and API its client.
@@ -76,7 +76,7 @@ func (o PrometheusOptions) write(home string) error {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(home, "rules"), alerts.Rules); err != nil {
+	if err := os.CopyFS(filepath.Join(home, "rules"), deploy.AlertRules()); err != nil {
 		return err
 	}
 	return writeYAML(filepath.Join(home, "prometheus.yml"), o.configuration())

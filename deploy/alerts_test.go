@@ -1,24 +1,32 @@
-package alerts_test
+package deploy_test
 
 import (
 	"io/fs"
 	"os/exec"
 	"testing"
 
-	"github.com/runbook-engine/runbook/deploy/alerts"
+	"github.com/runbook-engine/runbook/deploy"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
 func TestPromtoolAcceptsTheRules(t *testing.T) {
-	files, err := fs.Glob(alerts.Rules, "*.yml")
+	files, err := fs.Glob(deploy.AlertRules(), "*.yml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("rule files %v, %v", files, err)
 	}
-	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
+	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, inAlerts(files)...)...)
 }
 
 func TestRulesFireWhenTheyShould(t *testing.T) {
 	promtool(t, "test", "rules", "testdata/orders_test.yml")
+}
+
+func inAlerts(files []string) []string {
+	var paths []string
+	for _, file := range files {
+		paths = append(paths, "alerts/"+file)
+	}
+	return paths
 }
 
 func promtool(t *testing.T, args ...string) {
