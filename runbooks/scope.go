@@ -1,6 +1,7 @@
 package runbooks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -27,10 +28,17 @@ func JoinResults(selects bool, results []json.RawMessage) (json.RawMessage, erro
 		}
 		return results[0], nil
 	}
-	if results == nil {
-		results = []json.RawMessage{}
+	// Written by hand: workflow code calls this, and encoding/json walks maps.
+	joined := fmt.Appendf(nil, `{"count":%d,"results":[%s]}`, len(results), bytes.Join(rawBytes(results), []byte(",")))
+	return joined, nil
+}
+
+func rawBytes(results []json.RawMessage) [][]byte {
+	out := make([][]byte, len(results))
+	for i, r := range results {
+		out[i] = r
 	}
-	return json.Marshal(multiResult{Count: len(results), Results: results})
+	return out
 }
 
 // OutputType is the shape of steps.<id>.output after an action.

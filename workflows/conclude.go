@@ -159,11 +159,7 @@ func (r *remediation) tell() {
 		return
 	}
 	r.run.Escalation = &run.Escalation{Kind: m.Kind, Severity: m.Severity, Summary: m.Summary, Story: m.Story}
-	with, err := json.Marshal(map[string]any{"labels": m.Labels, "annotations": m.Annotations})
-	if err == nil {
-		err = r.raise(with)
-	}
-	if err != nil {
+	if err := r.raise(m.With); err != nil {
 		r.run.Escalation.Error = message(err)
 		r.event("escalation", "", "", fmt.Sprintf("%s could not be sent: %s", m.Kind, message(err)))
 		return

@@ -104,5 +104,5 @@ func (a *Activities) Conclude(_ context.Context, c Conclusion) error {
 
 // Summarise writes the alert that tells people about a run.
 func (a *Activities) Summarise(_ context.Context, c Conclusion) (Message, error) {
-	return a.message(c), nil
+	return a.message(c)
 }

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -14,8 +15,9 @@ type Message struct {
 	Severity    string            `json:"severity"`
 	Summary     string            `json:"summary"`
 	Story       string            `json:"story"`
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
+	Labels      map[string]string `json:"-"`
+	Annotations map[string]string `json:"-"`
+	With        json.RawMessage   `json:"with"` // for RaiseAction
 }
 
 // The kinds of messages and the names of their alerts.
@@ -29,7 +31,7 @@ const (
 
 const maxStory = 3500
 
-func (a *Activities) message(c Conclusion) Message {
+func (a *Activities) message(c Conclusion) (Message, error) {
 	m := Message{Kind: KindProposal, Severity: "info", Story: story(c.Run)}
 	name := ProposalAlert
 	m.Summary = fmt.Sprintf("runbook %s would act: %s", c.Plan.Runbook, c.Plan.Document.Summary)
@@ -45,7 +47,9 @@ func (a *Activities) message(c Conclusion) Message {
 		"summary": m.Summary, "description": m.Story, "run": c.Run.ID, "outcome": string(c.Run.Outcome),
 		"show": "runbook runs show " + c.Run.ID,
 	}
-	return m
+	var err error
+	m.With, err = json.Marshal(map[string]any{"labels": m.Labels, "annotations": m.Annotations})
+	return m, err
 }
 
 // messageLabels are those of the alert that started the run, so that the team's
