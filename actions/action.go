@@ -52,11 +52,7 @@ func Define[P, R any](d Def[P, R]) Action {
 		Parallel: max(1, d.Parallel),
 		Idle:     d.Idle,
 		Selects:  d.Targets != nil,
-		decode: func(n *document.Node) (any, diag.List) {
-			var p P
-			problems := document.Decode(n, &p)
-			return p, problems
-		},
+		decode:   document.DecodeAs[P],
 		run: func(ctx context.Context, key Key, target Target, p any) (any, error) {
 			return d.Run(ctx, key, target, p.(P))
 		},
@@ -135,13 +131,9 @@ type Bound struct {
 
 // Bind decodes parameters from YAML or JSON.
 func (a Action) Bind(params []byte) (Bound, diag.List) {
-	nodes, problems := document.Parse(a.Name, params)
+	n, problems := document.ParseMapping(a.Name, params)
 	if len(problems) > 0 {
 		return Bound{}, problems
-	}
-	n := &document.Node{Kind: document.Map}
-	if len(nodes) > 0 && nodes[0].Kind != document.Null {
-		n = nodes[0]
 	}
 	return a.BindNode(n)
 }

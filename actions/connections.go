@@ -37,11 +37,7 @@ type ConnectionKind struct {
 func (c Connection[C, T]) Erase() *ConnectionKind {
 	return &ConnectionKind{
 		Kind: c.Kind, Doc: c.Doc, Config: shape.For[C](),
-		decode: func(n *document.Node) (any, diag.List) {
-			var config C
-			problems := document.Decode(n, &config)
-			return config, problems
-		},
+		decode: document.DecodeAs[C],
 		open: func(ctx context.Context, name string, config any) (any, error) {
 			return c.Open(ctx, name, config.(C))
 		},

@@ -28,6 +28,23 @@ func Decode(n *Node, into any) diag.List {
 	return d.problems
 }
 
+// DecodeAs is Decode for code that has erased the type.
+func DecodeAs[P any](n *Node) (any, diag.List) {
+	var p P
+	problems := Decode(n, &p)
+	return p, problems
+}
+
+// ParseMapping reads the parameters of one thing: a document that is a mapping,
+// or empty.
+func ParseMapping(file string, src []byte) (*Node, diag.List) {
+	nodes, problems := Parse(file, src)
+	if len(nodes) == 0 || nodes[0].Kind == Null {
+		return &Node{Kind: Map}, problems
+	}
+	return nodes[0], problems
+}
+
 type decoder struct{ problems diag.List }
 
 func (d *decoder) value(n *Node, v reflect.Value, t *shape.Type, what string) {

@@ -1,0 +1,135 @@
+// Package chaos is the contract of the faults that game days inject: a fault is
+// one value, declared once, from which everything else is read. It knows no
+// injector, no workflow and no document.
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/internal/shape"
+)
+
+// ID names one injection. The caller chooses it before the call, so that a lost
+// answer loses no fault.
+type ID string
+
+// Def declares a fault with parameters P, a tagged struct as package shape reads
+// it.
+type Def[P any] struct {
+	Name    string // injector.what_it_does
+	Doc     string
+	Example string // parameters as they stand under `with`, YAML
+
+	// Targets is what would be touched. It only reads.
+	Targets func(ctx context.Context, p P) (actions.Selection, error)
+
+	// Inject brings the fault about. It adopts an injection with the same id that
+	// is there already. The injector must end the fault by itself at the deadline,
+	// whatever becomes of the caller.
+	Inject func(ctx context.Context, id ID, p P, deadline time.Time) error
+
+	// Recover ends the fault. It tolerates an injection that never happened and
+	// one that has ended. It is nil exactly when OneShot is set.
+	Recover func(ctx context.Context, id ID, p P) error
+
+	// Healed reads back from the system that nothing of the fault is left; its
+	// error says what is. It is nil exactly when OneShot is set.
+	Healed func(ctx context.Context, id ID, p P) error
+
+	// OneShot marks a fault that is over once it happened, such as a kill.
+	OneShot bool
+}
+
+// Fault is a Def with its type erased.
+type Fault struct {
+	Name    string
+	Doc     string
+	Example string
+	Params  *shape.Type
+	OneShot bool
+
+	decode  func(n *document.Node) (any, diag.List)
+	targets func(ctx context.Context, p any) (actions.Selection, error)
+	inject  func(ctx context.Context, id ID, p any, deadline time.Time) error
+	recover func(ctx context.Context, id ID, p any) error
+	healed  func(ctx context.Context, id ID, p any) error
+}
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
+
+// Define erases the type of a declaration. It panics when the declaration is
+// malformed: a mistake that the first test to load the package finds.
+func Define[P any](d Def[P]) Fault {
+	f := Fault{
+		Name: d.Name, Doc: d.Doc, Example: d.Example, OneShot: d.OneShot, Params: shape.For[P](), decode: document.DecodeAs[P],
+		targets: func(ctx context.Context, p any) (actions.Selection, error) { return d.Targets(ctx, p.(P)) },
+		inject: func(ctx context.Context, id ID, p any, deadline time.Time) error {
+			return d.Inject(ctx, id, p.(P), deadline)
+		},
+		recover: func(ctx context.Context, id ID, p any) error { return d.Recover(ctx, id, p.(P)) },
+		healed:  func(ctx context.Context, id ID, p any) error { return d.Healed(ctx, id, p.(P)) },
+	}
+	heals := d.Recover != nil && d.Healed != nil
+	_, problems := f.Bind([]byte(d.Example))
+	for need, missing := range map[string]bool{
+		"a name like injector.what_it_does":                    !nameForm.MatchString(d.Name),
+		"a Doc that ends in a full stop":                       !strings.HasSuffix(d.Doc, "."),
+		"Targets and Inject":                                   d.Targets == nil || d.Inject == nil,
+		"Recover and Healed exactly when it is not a one-shot": heals == d.OneShot,
+		"an Example that decodes":                              len(problems) > 0,
+	} {
+		if missing {
+			panic(fmt.Sprintf("chaos: %q needs %s\n%v", d.Name, need, problems.Err()))
+		}
+	}
+	return f
+}
+
+// Bound is a fault with its parameters decoded and checked.
+type Bound struct {
+	Fault
+	params any
+}
+
+// Bind decodes parameters from YAML or JSON.
+func (f Fault) Bind(params []byte) (Bound, diag.List) {
+	n, problems := document.ParseMapping(f.Name, params)
+	if len(problems) > 0 {
+		return Bound{}, problems
+	}
+	p, problems := f.decode(n)
+	return Bound{Fault: f, params: p}, problems
+}
+
+// Targets is what would be touched.
+func (b Bound) Targets(ctx context.Context) (actions.Selection, error) {
+	return b.targets(ctx, b.params)
+}
+
+// Inject brings the fault about, until the deadline at the latest.
+func (b Bound) Inject(ctx context.Context, id ID, deadline time.Time) error {
+	return b.inject(ctx, id, b.params, deadline)
+}
+
+// Recover ends the fault. For a one-shot there is nothing to end.
+func (b Bound) Recover(ctx context.Context, id ID) error {
+	if b.OneShot {
+		return nil
+	}
+	return b.recover(ctx, id, b.params)
+}
+
+// Healed is nil when the system shows nothing of the fault.
+func (b Bound) Healed(ctx context.Context, id ID) error {
+	if b.OneShot {
+		return nil
+	}
+	return b.healed(ctx, id, b.params)
+}
