@@ -1,0 +1,81 @@
+// Package api is the engine's HTTP interface for people and their tools: the
+// runbooks and actions there are, and runs to start, follow and stop. It
+// describes itself as OpenAPI 3.1, and says what is wrong as RFC 9457 problems.
+//
+// It asks for no credentials: who is asking is in the context of each request.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// Prefix is where the interface is served.
+const Prefix = "/api/v1"
+
+const (
+	maxBody = 1 << 20
+	// patience is how long Temporal may take to answer what is not a stream.
+	patience = 15 * time.Second
+)
+
+// Deps is what the interface serves.
+type Deps struct {
+	Runs    *runs.Service
+	Set     func() *runbooks.Set // the documents that are loaded now
+	Catalog *actions.Catalog
+	Version string
+	Audit   *audit.Log
+	// Escalates reports that the engine can raise alerts: without it, nobody is
+	// told by a runbook that says escalate.
+	Escalates bool
+	Log       *slog.Logger
+	// KeepAlive is the pause between signs of life in a stream; 10s unless set.
+	KeepAlive time.Duration
+}
+
+type server struct {
+	Deps
+	api huma.API
+}
+
+// New is the handler of everything below Prefix.
+func New(d Deps) http.Handler {
+	mux := http.NewServeMux()
+	s := &server{Deps: d, api: humago.New(mux, config(d.Version))}
+	s.runbooks()
+	s.actions()
+	s.runs()
+	s.events()
+	mux.HandleFunc("/", s.noSuchPath)
+	return mux
+}
+
+func config(version string) huma.Config {
+	c := huma.DefaultConfig("Runbook", version)
+	c.Info.Description = "Runbooks and their runs. Errors are RFC 9457 problems; `type` ends in a stable code."
+	c.OpenAPIPath = Prefix + "/openapi"
+	c.SchemasPath = ""
+	c.DocsPath = "" // the ready-made pages load scripts from elsewhere
+	c.CreateHooks = nil
+	c.RejectUnknownQueryParameters = true
+	c.Transformers = []huma.Transformer{addCode}
+	return c
+}
+
+// operation fills in what all have in common.
+func operation(id, method, path, summary string, problems ...int) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: Prefix + path, Summary: summary, Errors: problems,
+		MaxBodyBytes: maxBody,
+	}
+}

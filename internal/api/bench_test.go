@@ -1,0 +1,306 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2/sse"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/wait"
+	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows"
+)
+
+// One Temporal serves all tests; each has a worker, a task queue and an HTTP
+// server of its own.
+var temporal *temporalserver.Server
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "api")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	temporal, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer temporal.Stop()
+	return m.Run()
+}
+
+// meter is a system with one action, which counts what was done to it.
+type meter struct{ value atomic.Int64 }
+
+type addParams struct {
+	By int `json:"by" min:"1" max:"100" default:"1" doc:"How much."`
+}
+
+type addResult struct {
+	Value int `json:"value" doc:"What it is now."`
+}
+
+func (m *meter) system() actions.System {
+	return actions.System{Actions: []actions.Action{
+		actions.Define(actions.Def[addParams, addResult]{
+			Name: "meter.add", Doc: "Turn the meter up.", Risk: actions.Disruptive, Example: "{by: 2}",
+			Target: func(addParams) string { return "meter/hall" },
+			Run: func(_ context.Context, _ actions.Key, _ actions.Target, p addParams) (addResult, error) {
+				return addResult{int(m.value.Add(int64(p.By)))}, nil
+			},
+		}),
+		actions.Define(actions.Def[actions.Nothing, addResult]{
+			Name: "meter.read", Doc: "Read the meter.", Risk: actions.ReadOnly, Example: "{}",
+			Target: func(actions.Nothing) string { return "meter/hall" },
+			Run: func(context.Context, actions.Key, actions.Target, actions.Nothing) (addResult, error) {
+				return addResult{int(m.value.Load())}, nil
+			},
+		}),
+	}}
+}
+
+const documents = `
+runbook: turn-up
+summary: Turn the meter up.
+params:
+  by: {type: integer, default: 2, min: 1, max: 10, doc: "How much."}
+  room: {type: string, default: hall}
+steps:
+  - id: read
+    do: meter.read
+  - id: add
+    do: meter.add
+    with: {by: "${params.by}"}
+verify: {do: meter.read, until: value >= 2, every: 100ms, within: 5s}
+---
+runbook: slow
+summary: Wait for a long time, then turn the meter up.
+otherwise: [escalate]
+escalate: {summary: "It is slow."}
+steps:
+  - id: sleep
+    do: wait
+    with: {duration: 1h}
+  - id: add
+    do: meter.add
+---
+runbook: guarded
+summary: Ask for a guard that is not there yet.
+guards: {cooldown: 10m}
+steps:
+  - id: add
+    do: meter.add
+---
+runbook: picky
+summary: Need two parameters.
+params:
+  size: {type: integer}
+  pause: {type: duration}
+steps:
+  - id: add
+    do: meter.add
+`
+
+type bench struct {
+	t      *testing.T
+	url    string
+	meter  *meter
+	audit  string
+	record *audit.Log
+	runs   *runs.Service
+	set    atomic.Pointer[runbooks.Set]
+	cat    *actions.Catalog
+}
+
+var benches atomic.Int64
+
+const actor = "ada"
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, meter: &meter{}, audit: filepath.Join(t.TempDir(), "audit.jsonl")}
+	b.cat = actions.NewCatalog(wait.System(nil), b.meter.system())
+	b.load(documents)
+	b.record = b.log()
+	queue := fmt.Sprintf("api-%d", benches.Add(1))
+	hub := runs.NewHub()
+	c := b.dial()
+	b.runs = runs.New(c, hub, queue)
+	b.work(c, queue, hub, b.record)
+	handler := api.New(api.Deps{
+		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
+		Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), identity.Identity{Name: actor})))
+	}))
+	t.Cleanup(server.Close)
+	b.url = server.URL + api.Prefix
+	return b
+}
+
+func (b *bench) load(text string) {
+	b.t.Helper()
+	set, problems := runbooks.Load(diag.Sources{"bench.yaml": []byte(text)}, runbooks.Options{Catalog: b.cat})
+	if err := problems.Err(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.set.Store(set)
+}
+
+func (b *bench) log() *audit.Log {
+	b.t.Helper()
+	l, err := audit.Open(b.audit)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func (b *bench) dial() client.Client {
+	b.t.Helper()
+	options := temporal.ClientOptions()
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	c, err := client.Dial(options)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(c.Close)
+	return c
+}
+
+func (b *bench) work(c client.Client, queue string, hub *runs.Hub, l *audit.Log) {
+	b.t.Helper()
+	w := worker.New(c, queue, workflows.WorkerOptions(context.Background()))
+	workflows.Register(w, &workflows.Activities{
+		Catalog: b.cat, Evaluator: runbooks.NewEvaluator(b.cat), Audit: l, Changed: hub.Changed,
+	})
+	if err := w.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(w.Stop)
+}
+
+// send makes a request and decodes its answer.
+func (b *bench) send(method, path string, body, into any) *http.Response {
+	b.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.sendRaw(method, path, text, into)
+}
+
+func (b *bench) sendRaw(method, path string, body []byte, into any) *http.Response {
+	b.t.Helper()
+	request, err := http.NewRequest(method, b.url+path, bytes.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		b.t.Fatalf("%s %s: %s: %v\n%s", method, path, answer.Status, err, text)
+	}
+	return answer
+}
+
+// refused makes a request that must fail with a code.
+func (b *bench) refused(method, path string, body any, status int, code string) api.Problem {
+	b.t.Helper()
+	var p api.Problem
+	answer := b.send(method, path, body, &p)
+	if answer.StatusCode != status || api.CodeOf(&p) != code {
+		b.t.Fatalf("%s %s: got %s %q (%s), want %d %s", method, path, answer.Status, api.CodeOf(&p), p.Detail, status, code)
+	}
+	if got := answer.Header.Get("Content-Type"); got != "application/problem+json" {
+		b.t.Errorf("%s %s: content type %q", method, path, got)
+	}
+	return p
+}
+
+func (b *bench) start(s api.Start) api.Started {
+	b.t.Helper()
+	var started api.Started
+	if answer := b.send(http.MethodPost, "/runs", s, &started); answer.StatusCode >= 300 {
+		b.t.Fatalf("start %+v: %s", s, answer.Status)
+	}
+	return started
+}
+
+// await polls a run until it is as wanted.
+func (b *bench) await(id string, wanted func(run.Run) bool) run.Run {
+	b.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		var r run.Run
+		b.send(http.MethodGet, "/runs/"+id, nil, &r)
+		if wanted(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("run %s is not as wanted: %+v", id, r)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func ended(r run.Run) bool { return r.Status == run.Ended }
+
+// lines are the audit entries of a kind.
+func (b *bench) lines(kind audit.Kind) []audit.Entry {
+	b.t.Helper()
+	text, err := os.ReadFile(b.audit)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var found []audit.Entry
+	for line := range strings.Lines(string(text)) {
+		var e audit.Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			b.t.Fatal(err)
+		}
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
