@@ -192,4 +192,3 @@ func TestWrongConnectionsAreAllReported(t *testing.T) {
 		t.Errorf("lines %s: %v", got, problems.Err())
 	}
 }
-
