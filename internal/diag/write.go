@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // Sources is the text of each file by its name, for excerpts.
@@ -14,13 +17,15 @@ type Sources map[string][]byte
 // understand, the excerpt with a caret, and the hint.
 func WriteText(w io.Writer, list List, sources Sources) error {
 	var b strings.Builder
+	lines := splitter{sources: sources, lines: map[string][]string{}}
 	for _, p := range list {
-		fmt.Fprintln(&b, p)
-		if line, ok := sources.line(p); ok {
-			fmt.Fprintf(&b, "%5d | %s\n      | %s^\n", p.Line, line, caretIndent(line, p.Col))
+		fmt.Fprintln(&b, printable(p.String()))
+		if line, ok := lines.at(p.File, p.Line); ok {
+			text, caret := excerpt(line, p.Col)
+			fmt.Fprintf(&b, "%5d | %s\n      | %s^\n", p.Line, text, caret)
 		}
 		if p.Hint != "" {
-			fmt.Fprintf(&b, "      = hint: %s\n", p.Hint)
+			fmt.Fprintf(&b, "      = hint: %s\n", printable(p.Hint))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -54,53 +59,76 @@ func WriteGitHub(w io.Writer, list List) error {
 	return err
 }
 
-const excerptWidth = 160
+// splitter splits each file once, however many problems it has.
+type splitter struct {
+	sources Sources
+	lines   map[string][]string
+}
 
-func (s Sources) line(p Problem) (string, bool) {
-	src, ok := s[p.File]
-	if !ok || p.Line < 1 {
+func (s splitter) at(file string, line int) (string, bool) {
+	lines, split := s.lines[file]
+	if !split {
+		if src, known := s.sources[file]; known {
+			lines = strings.Split(string(src), "\n")
+		}
+		s.lines[file] = lines
+	}
+	if line < 1 || line > len(lines) {
 		return "", false
 	}
-	lines := strings.Split(string(src), "\n")
-	if p.Line > len(lines) {
-		return "", false
+	return strings.TrimRight(lines[line-1], "\r"), true
+}
+
+const (
+	excerptWidth = 160 // characters shown of a line
+	excerptLead  = 100 // of these, before the caret
+)
+
+// excerpt is the part of a line around a column, and what to print before a
+// caret that stands under it.
+func excerpt(line string, col int) (text, caret string) {
+	runes := []rune(printable(line))
+	at := min(max(col-1, 0), len(runes))
+	before, after := "", ""
+	if at > excerptWidth {
+		before = "…"
+		runes, at = runes[at-excerptLead:], excerptLead
 	}
-	line := strings.TrimRight(lines[p.Line-1], "\r")
-	if r := []rune(line); len(r) > excerptWidth {
-		line = string(r[:excerptWidth]) + "…"
+	if len(runes) > excerptWidth {
+		after = "…"
+		runes = runes[:excerptWidth]
 	}
-	return strings.Map(printable, line), true
+	return before + string(runes) + after, blank([]rune(before)) + blank(runes[:min(at, len(runes))])
 }
 
 // printable keeps a hostile document from driving the reader's terminal.
-func printable(r rune) rune {
-	if r != '\t' && (r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0)) {
-		return '�'
-	}
-	return r
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || unicode.IsGraphic(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
-// caretIndent repeats the tabs of the line, so that the caret stands under its
-// column whatever the width of a tab.
-func caretIndent(line string, col int) string {
+// blank is as wide as the text: it repeats the tabs, whose width nobody knows,
+// and minds that some characters take two columns.
+func blank(text []rune) string {
 	var b strings.Builder
-	for i, r := range []rune(line) {
-		if i >= col-1 {
-			break
-		}
+	for _, r := range text {
 		if r == '\t' {
-			b.WriteRune('\t')
-		} else {
-			b.WriteRune(' ')
+			b.WriteRune(r)
+			continue
 		}
+		b.WriteString(strings.Repeat(" ", runewidth.RuneWidth(r)))
 	}
 	return b.String()
 }
 
-func escapeData(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
-}
+var (
+	dataEscapes     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
 
-func escapeProperty(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(s)
-}
+func escapeData(s string) string     { return dataEscapes.Replace(s) }
+func escapeProperty(s string) string { return propertyEscapes.Replace(s) }

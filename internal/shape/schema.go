@@ -1,10 +1,14 @@
 package shape
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 
+	"github.com/goccy/go-yaml"
 	"github.com/invopop/jsonschema"
 )
 
@@ -14,28 +18,50 @@ type Customizer interface {
 	JSONSchema() *jsonschema.Schema
 }
 
-const durationPattern = `^((\d+)y)?((\d+)w)?((\d+)d)?((\d+)h)?((\d+)m)?((\d+)s)?((\d+)ms)?$|^0$`
+// durationPattern is Prometheus' own, https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+// without the empty string, in what both ECMA 262 and RE2 read.
+const durationPattern = `^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$`
+
+func durationSchema() *jsonschema.Schema {
+	one := uint64(1)
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string", Pattern: durationPattern, MinLength: &one},
+		{Const: 0},
+	}}
+}
 
 // hole is a value that is known when the run starts: ${ expression }.
 var hole = &jsonschema.Schema{Type: "string", Pattern: `\$\{`, Description: "an expression: ${…}"}
 
+func orHole(s *jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, hole}}
+}
+
 // Schema is the JSON Schema (2020-12) of the type. With holes, any value may
 // also be a ${…} expression.
 func (t *Type) Schema(holes bool) *jsonschema.Schema {
-	if custom, ok := reflect.New(t.Go).Interface().(Customizer); ok {
-		return custom.JSONSchema()
-	}
-	s := t.plainSchema(holes)
+	s := t.ownSchema(holes)
 	if !holes || t.Kind == Struct || t.Kind == Any || t.Kind == String {
 		return s
 	}
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, hole}}
+	return orHole(s)
+}
+
+func (t *Type) ownSchema(holes bool) *jsonschema.Schema {
+	goType := t.Go
+	if goType.Kind() == reflect.Pointer {
+		goType = goType.Elem()
+	}
+	if custom, ok := reflect.New(goType).Interface().(Customizer); ok {
+		return custom.JSONSchema()
+	}
+	return t.plainSchema(holes)
 }
 
 func (t *Type) plainSchema(holes bool) *jsonschema.Schema {
 	switch t.Kind {
 	case Duration:
-		return &jsonschema.Schema{Type: "string", Pattern: durationPattern}
+		return durationSchema()
 	case Time:
 		return &jsonschema.Schema{Type: "string", Format: "date-time"}
 	case List:
@@ -67,10 +93,12 @@ func (t *Type) structSchema(holes bool) *jsonschema.Schema {
 }
 
 func (f Field) schema(holes bool) *jsonschema.Schema {
-	s := f.Type.Schema(false)
-	f.constrain(s)
-	if holes {
-		s = withHole(f, s)
+	s := f.Type.ownSchema(holes)
+	f.constrainText(s, holes)
+	f.constrainSize(s)
+	free := f.Type.Kind == Any || f.Type.Kind == String && f.Enum == nil && f.Pattern == nil
+	if holes && !free {
+		s = orHole(s)
 	}
 	s.Description = f.Doc
 	if f.HasDefault {
@@ -82,28 +110,27 @@ func (f Field) schema(holes bool) *jsonschema.Schema {
 	return s
 }
 
-// withHole admits an expression where the field's own form has no room for it.
-func withHole(f Field, s *jsonschema.Schema) *jsonschema.Schema {
-	free := f.Type.Kind == String && f.Enum == nil && f.Pattern == nil
-	if free || f.Type.Kind == Any {
-		return s
+// constrainText sets what a string matches: the field's own, or each of a list.
+func (f Field) constrainText(s *jsonschema.Schema, holes bool) {
+	if f.Enum == nil && f.Pattern == nil {
+		return
 	}
-	if f.Type.Kind == List || f.Type.Kind == Map || f.Type.Kind == Struct {
-		s = f.Type.Schema(true)
-		if s.AnyOf != nil {
-			return s
+	text := s
+	if f.Type.Kind == List {
+		text = s.Items
+		if holes {
+			s.Items = orHole(text)
 		}
 	}
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, hole}}
-}
-
-func (f Field) constrain(s *jsonschema.Schema) {
 	for _, value := range f.Enum {
-		s.Enum = append(s.Enum, value)
+		text.Enum = append(text.Enum, value)
 	}
 	if f.Pattern != nil {
-		s.Pattern = f.Pattern.String()
+		text.Pattern = f.Pattern.String()
 	}
+}
+
+func (f Field) constrainSize(s *jsonschema.Schema) {
 	switch f.Type.Kind {
 	case Int, Float:
 		s.Minimum, s.Maximum = number(f.Min), number(f.Max)
@@ -111,24 +138,28 @@ func (f Field) constrain(s *jsonschema.Schema) {
 		s.MinLength, s.MaxLength = length(f.Min), length(f.Max)
 	case List:
 		s.MinItems, s.MaxItems = length(f.Min), length(f.Max)
+	case Map:
+		s.MinProperties, s.MaxProperties = length(f.Min), length(f.Max)
 	}
 }
 
+// defaultValue panics when the declaration is no YAML.
 func defaultValue(f Field) any {
-	switch f.Type.Kind {
-	case Int, Float, Bool, List, Map, Struct:
-		return json.RawMessage(f.Default)
-	default:
+	if f.Type.Kind == String || f.Type.Kind == Duration || f.Type.Kind == Time {
 		return f.Default
 	}
+	b, err := yaml.YAMLToJSON([]byte(f.Default))
+	if err != nil {
+		panic(fmt.Sprintf("shape: default of %s: %v", f.Name, err))
+	}
+	return json.RawMessage(bytes.TrimSpace(b))
 }
 
 func number(n *float64) json.Number {
 	if n == nil {
 		return ""
 	}
-	b, _ := json.Marshal(*n)
-	return json.Number(b)
+	return json.Number(strconv.FormatFloat(*n, 'f', -1, 64))
 }
 
 func length(n *float64) *uint64 {

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,25 +68,30 @@ type Field struct {
 	Min, Max   *float64 // durations in seconds
 	Pattern    *regexp.Regexp
 	Connection string
-	Index      int
+	// OmitsZero says that JSON leaves the field out when it is zero, so that an
+	// absent one is zero and not unknown.
+	OmitsZero bool
+	Index     int
 }
 
 var cache sync.Map
 
 // Of is the shape of T. It panics when a tag is malformed or a field has a type
 // that no document can hold: a mistake in a declaration, found by any test that
-// loads it.
-func Of(t reflect.Type) *Type {
+// loads it. A type that contains itself is one of these.
+func Of(t reflect.Type) *Type { return of(t, nil) }
+
+func of(t reflect.Type, within []reflect.Type) *Type {
 	if known, ok := cache.Load(t); ok {
 		return known.(*Type)
 	}
-	shape := &Type{Go: t}
-	// A recursive type finds itself here.
-	if first, raced := cache.LoadOrStore(t, shape); raced {
-		return first.(*Type)
+	if slices.Contains(within, t) {
+		panic(fmt.Sprintf("shape: %s contains itself", t))
 	}
-	shape.fill(t)
-	return shape
+	shape := &Type{Go: t}
+	shape.fill(t, append(within, t))
+	first, _ := cache.LoadOrStore(t, shape)
+	return first.(*Type)
 }
 
 // For is Of for a static type.
@@ -125,12 +131,15 @@ func (t *Type) String() string {
 var (
 	durationType = reflect.TypeFor[model.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	plainType    = reflect.TypeFor[time.Duration]()
 	rawType      = reflect.TypeFor[json.RawMessage]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-func (t *Type) fill(goType reflect.Type) {
+func (t *Type) fill(goType reflect.Type, within []reflect.Type) {
 	switch {
+	case goType == plainType:
+		panic("shape: time.Duration has no text form; use model.Duration")
 	case goType == durationType:
 		t.Kind = Duration
 		return
@@ -146,7 +155,7 @@ func (t *Type) fill(goType reflect.Type) {
 	}
 	switch goType.Kind() {
 	case reflect.Pointer:
-		*t = *Of(goType.Elem())
+		*t = *of(goType.Elem(), within)
 		t.Go = goType
 	case reflect.String:
 		t.Kind = String
@@ -159,34 +168,39 @@ func (t *Type) fill(goType reflect.Type) {
 	case reflect.Interface:
 		t.Kind = Any
 	case reflect.Slice:
-		t.Kind, t.Elem = List, Of(goType.Elem())
+		t.Kind, t.Elem = List, of(goType.Elem(), within)
 	case reflect.Map:
-		t.Kind, t.Elem = Map, Of(goType.Elem())
+		if goType.Key().Kind() != reflect.String {
+			panic(fmt.Sprintf("shape: the keys of %s are no strings", goType))
+		}
+		t.Kind, t.Elem = Map, of(goType.Elem(), within)
 	case reflect.Struct:
 		t.Kind = Struct
-		t.fillFields(goType)
+		t.fillFields(goType, within)
 	default:
 		panic(fmt.Sprintf("shape: %s can not be part of a document", goType))
 	}
 }
 
-func (t *Type) fillFields(goType reflect.Type) {
+func (t *Type) fillFields(goType reflect.Type, within []reflect.Type) {
 	for i := range goType.NumField() {
 		sf := goType.Field(i)
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		if name == "" || name == "-" || !sf.IsExported() {
 			continue
 		}
-		t.Fields = append(t.Fields, newField(goType, sf, name, i))
+		f := newField(goType, sf, of(sf.Type, within), name, i)
+		f.OmitsZero = strings.Contains(options, "omit") && sf.Type.Kind() != reflect.Pointer
+		t.Fields = append(t.Fields, f)
 	}
 }
 
-func newField(owner reflect.Type, sf reflect.StructField, name string, index int) Field {
+func newField(owner reflect.Type, sf reflect.StructField, t *Type, name string, index int) Field {
 	f := Field{
 		Name:       name,
 		Doc:        sf.Tag.Get("doc"),
 		Example:    sf.Tag.Get("example"),
-		Type:       Of(sf.Type),
+		Type:       t,
 		Connection: sf.Tag.Get("connection"),
 		Index:      index,
 	}
