@@ -14,11 +14,11 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("rule files %v, %v", files, err)
 	}
-	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, inAlerts(files)...)...)
+	accepts(t, programs.Promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, inAlerts(files)...)...)
 }
 
 func TestRulesFireWhenTheyShould(t *testing.T) {
-	promtool(t, "test", "rules", "testdata/orders_test.yml")
+	accepts(t, programs.Promtool, "test", "rules", "testdata/orders_test.yml")
 }
 
 func inAlerts(files []string) []string {
@@ -29,13 +29,14 @@ func inAlerts(files []string) []string {
 	return paths
 }
 
-func promtool(t *testing.T, args ...string) {
+// accepts fails the test when a checking program is not content.
+func accepts(t *testing.T, checker programs.Program, args ...string) {
 	t.Helper()
-	path, err := programs.Promtool.Find()
+	path, err := checker.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
-		t.Errorf("promtool %v: %v\n%s", args, err, out)
+		t.Errorf("%s %v: %v\n%s", checker.Name, args, err, out)
 	}
 }

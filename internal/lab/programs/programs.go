@@ -29,6 +29,7 @@ var (
 	Alertmanager = Program{Name: "Alertmanager", Apt: "prometheus-alertmanager", Brew: "alertmanager",
 		find: first("prometheus-alertmanager", "alertmanager")}
 	Promtool = Program{Name: "promtool", Apt: "prometheus", Brew: "prometheus", find: first("promtool")}
+	Amtool   = Program{Name: "amtool", Apt: "prometheus-alertmanager", Brew: "alertmanager", find: first("amtool")}
 )
 
 // All lists what a lab needs.

@@ -8,7 +8,7 @@ import (
 )
 
 func TestFindsWhatIsInstalled(t *testing.T) {
-	for _, program := range append(All(), Promtool) {
+	for _, program := range append(All(), Promtool, Amtool) {
 		path, err := program.Find()
 		if err != nil {
 			t.Error(err)
