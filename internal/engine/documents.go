@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/metrics"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+// documents is the set of runbooks in use. It is replaced as a whole, and only
+// by one of which every document is valid.
+type documents struct {
+	paths   []string
+	options runbooks.Options
+	// admit finds what this engine must not serve.
+	admit   func(*runbooks.Set) diag.List
+	metrics *metrics.Metrics
+	log     *slog.Logger
+
+	loading sync.Mutex
+	set     atomic.Pointer[runbooks.Set]
+}
+
+// Set is the documents in use now.
+func (d *documents) Set() *runbooks.Set { return d.set.Load() }
+
+// load reads the documents. When anything is wrong those in use stay.
+func (d *documents) load() error {
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	set, err := runbooks.LoadPaths(d.paths, d.options)
+	if err == nil {
+		err = d.admit(set).Err()
+	}
+	if err != nil {
+		d.metrics.Reloaded(false, 0)
+		return fmt.Errorf("load the runbooks: %w", err)
+	}
+	d.metrics.Reloaded(true, len(set.Names()))
+	d.set.Store(set)
+	return nil
+}
+
+// reload is load for an engine that runs: it says in the log how it went.
+func (d *documents) reload(why string) error {
+	if err := d.load(); err != nil {
+		d.log.Error("the runbooks were not reloaded; those in use stay", "why", why, "error", err)
+		return err
+	}
+	d.log.Info("runbooks reloaded", "why", why, "runbooks", len(d.Set().Names()))
+	return nil
+}
+
+// admission finds the documents that `serve` refuses.
+func admission(escalates bool) func(*runbooks.Set) diag.List {
+	return func(set *runbooks.Set) (problems diag.List) {
+		for _, rb := range set.All() {
+			if guards := rb.Unenforced(); len(guards) > 0 {
+				problems.Add(rb.At, "unenforced-guard",
+					fmt.Sprintf("runbook %s uses %s, which this engine does not enforce yet", rb.Runbook, strings.Join(guards, ", ")),
+					"leave it out, or leave the runbook out")
+			}
+			if rb.Autonomy.Level == runbooks.Auto && rb.Has("escalate") && !escalates {
+				problems.Add(rb.At, "no-escalation",
+					fmt.Sprintf("runbook %s acts by itself and escalates when that does not help, and nobody would hear it", rb.Runbook),
+					"configure a connection of kind alertmanager")
+			}
+		}
+		problems.Sort()
+		return problems
+	}
+}
+
+// everything is the admission of a standalone engine: it runs what one person
+// asks for, and that person is there.
+func everything(*runbooks.Set) diag.List { return nil }

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
+	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/metrics"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/internal/version"
+	"github.com/runbook-engine/runbook/internal/webhook"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows"
+)
+
+// Options are what a config file does not say.
+type Options struct {
+	// Log is where the engine logs; nothing is logged without it.
+	Log *slog.Logger
+	// Standalone makes an engine for one person who acts now: on a free port of
+	// the loopback, with a token that only this process knows, without the
+	// receiver, and without a say about documents that it is not asked to run.
+	Standalone bool
+}
+
+// Engine is a running engine.
+type Engine struct {
+	config Config
+	log    *slog.Logger
+	token  string
+
+	server    *server
+	health    *health
+	metrics   *metrics.Metrics
+	audit     *audit.Log
+	conns     *actions.Connections
+	catalog   *actions.Catalog
+	escalates string
+	documents *documents
+	asked     *alertmanagerapi.Client
+	hub       *runs.Hub
+	runs      *runs.Service
+	fatal     chan error
+
+	client       client.Client
+	stopTemporal func()
+	worker       worker.Worker
+	interrupt    context.CancelFunc // of the actions under way
+}
+
+// New opens everything that the config names and returns when the engine is
+// ready: it serves HTTP, its documents are valid, Temporal answers and the
+// worker works. The caller must Close it.
+func New(ctx context.Context, c Config, o Options) (*Engine, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{config: c, log: o.Log, metrics: metrics.New(version.Version()), hub: runs.NewHub(), fatal: make(chan error, 1)}
+	e.health = newHealth(e.metrics, e.log)
+	if err := e.open(ctx, o); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context, o Options) error {
+	for _, step := range []func() error{
+		func() error { return e.listen(o) },
+		func() error { return e.openConnections() },
+		func() error { return e.openDocuments(o) },
+		func() error { return e.openAudit() },
+		func() error { return e.openTemporal(ctx) },
+		func() error { return e.startWorker() },
+		func() error { return e.route(ctx, o) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	e.health.look(ctx)
+	return e.health.Ready()
+}
+
+func (e *Engine) listen(o Options) (err error) {
+	auth := identity.New(e.config.Auth, e.config.TLS.ClientCAFile != "", e.log)
+	if o.Standalone {
+		e.token = rand.Text()
+		auth = identity.NewForToken(e.token, e.log)
+		e.config.Listen, e.config.TLS = "127.0.0.1:0", TLS{}
+	} else if err := errors.Join(e.config.checkListen(), e.config.Auth.Check()); err != nil {
+		return err
+	}
+	e.server, err = listen(e.config, auth, e.health.Ready, e.log)
+	return err
+}
+
+func (e *Engine) openConnections() (err error) {
+	e.conns, e.catalog, err = e.config.Connections.open()
+	if err != nil {
+		return err
+	}
+	e.escalates, err = e.config.escalation(e.conns)
+	if err != nil || e.escalates == "" {
+		return err
+	}
+	e.asked, err = e.config.Connections.alertmanager(e.escalates)
+	if err != nil {
+		return fmt.Errorf("connection %s: %w", e.escalates, err)
+	}
+	return nil
+}
+
+func (e *Engine) openDocuments(o Options) error {
+	e.documents = &documents{
+		options: runbooks.Options{Catalog: e.catalog, Connections: e.conns, Windows: e.config.windowNames()},
+		admit:   admission(e.escalates != ""), metrics: e.metrics, log: e.log,
+	}
+	if o.Standalone {
+		e.documents.admit = everything
+	}
+	for _, path := range e.config.Runbooks {
+		e.documents.paths = append(e.documents.paths, string(path))
+	}
+	return e.documents.load()
+}
+
+func (e *Engine) openAudit() (err error) {
+	file := cmp.Or(string(e.config.Audit.File), filepath.Join(string(e.config.DataDir), auditName))
+	e.audit, err = audit.Open(file)
+	return err
+}
+
+func (e *Engine) openTemporal(ctx context.Context) (err error) {
+	e.client, e.stopTemporal, err = dialTemporal(ctx, e.config, nil, e.log)
+	if err != nil {
+		return err
+	}
+	e.health.ask = func(ctx context.Context) error { return askTemporal(ctx, e.client) }
+	e.runs = runs.New(e.client, e.hub, e.config.Temporal.TaskQueue)
+	e.metrics.Register(underWay{client: e.client, log: e.log})
+	return nil
+}
+
+func (e *Engine) startWorker() error {
+	acting, interrupt := context.WithCancel(context.Background())
+	e.interrupt = interrupt
+	options := workflows.WorkerOptions(acting)
+	options.OnFatalError = func(err error) {
+		select {
+		case e.fatal <- fmt.Errorf("the worker can not go on: %w", err):
+		default:
+		}
+	}
+	w := worker.New(e.client, e.config.Temporal.TaskQueue, options)
+	workflows.Register(w, &workflows.Activities{
+		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit,
+		Windows: e.config.openWindows, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
+	})
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start the worker: %w", err)
+	}
+	e.worker = w
+	return nil
+}
+
+// URL is where the engine serves.
+func (e *Engine) URL() string { return e.server.url() }
+
+// Token is what a request to a standalone engine must bear.
+func (e *Engine) Token() string { return e.token }
+
+// Run keeps the engine up to date, with its documents and with Temporal, until
+// ctx ends or the engine can not go on. It does not close the engine.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	watching := make(chan error, 1)
+	go func() { watching <- e.documents.watch(ctx) }()
+	go e.health.follow(ctx)
+	defer e.health.set(errStopping)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-e.fatal:
+			return err
+		case err := <-e.server.failed:
+			return err
+		case err := <-watching:
+			if err != nil {
+				// The documents can still be reloaded by hand.
+				e.log.Error("changes of the runbooks will not be noticed", "error", err)
+			}
+		}
+	}
+}
+
+// Reload reads the documents again, as a signal or a change of a file does.
+func (e *Engine) Reload(why string) error { return e.documents.reload(why) }
+
+// Close stops the engine: requests and actions under way get a little time, runs
+// go on when it starts again.
+func (e *Engine) Close() {
+	e.health.set(errStopping)
+	if e.server != nil {
+		e.complain("stop the HTTP server", e.server.stop())
+	}
+	if e.worker != nil {
+		e.worker.Stop()
+	}
+	e.closeTemporal()
+	if e.asked != nil {
+		e.asked.Close()
+	}
+	e.conns.Close()
+	e.complain("close the audit file", e.audit.Close())
+}
+
+// closeTemporal ends an action that is still under way only when nobody can be
+// told any more: it is taken up again, and did not fail.
+func (e *Engine) closeTemporal() {
+	if e.client != nil {
+		e.client.Close()
+	}
+	if e.interrupt != nil {
+		e.interrupt()
+	}
+	if e.stopTemporal != nil {
+		e.stopTemporal()
+	}
+}
+
+func (e *Engine) complain(what string, err error) {
+	if err != nil {
+		e.log.Error(what, "error", err)
+	}
+}
+
+func (e *Engine) receiver(ctx context.Context) (*webhook.Receiver, error) {
+	r := webhook.New(webhook.Options{
+		Set: e.documents.Set, Runs: e.runs, Alertmanager: e.asked, Ready: e.health.Ready, Metrics: e.metrics, Audit: e.audit,
+		Log: e.log, MaxBody: int64(e.config.Webhook.MaxBody), Wait: time.Duration(e.config.Webhook.Wait),
+	})
+	return r, r.Recall(ctx)
+}

@@ -1,0 +1,38 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/version"
+)
+
+// route opens the engine to requests.
+func (e *Engine) route(ctx context.Context, o Options) error {
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", api.New(api.Deps{
+		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
+		Escalates: e.escalates != "", Log: e.log,
+	}))
+	mux.Handle("GET /metrics", e.metrics.Handler())
+	mux.HandleFunc("POST /-/reload", e.handleReload)
+	if !o.Standalone {
+		r, err := e.receiver(ctx)
+		if err != nil {
+			return err
+		}
+		mux.Handle("POST "+WebhookPath, r)
+	}
+	e.server.routes.Store(mux)
+	return nil
+}
+
+func (e *Engine) handleReload(w http.ResponseWriter, _ *http.Request) {
+	if err := e.Reload("a request"); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintf(w, "%d runbooks are loaded.\n", len(e.documents.Set().Names()))
+}
