@@ -1,14 +1,11 @@
 package shape
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
 
-	"github.com/goccy/go-yaml"
 	"github.com/invopop/jsonschema"
 )
 
@@ -143,16 +140,11 @@ func (f Field) constrainSize(s *jsonschema.Schema) {
 	}
 }
 
-// defaultValue panics when the declaration is no YAML.
 func defaultValue(f Field) any {
-	if f.Type.Kind == String || f.Type.Kind == Duration || f.Type.Kind == Time {
+	if f.defaultIsText() {
 		return f.Default
 	}
-	b, err := yaml.YAMLToJSON([]byte(f.Default))
-	if err != nil {
-		panic(fmt.Sprintf("shape: default of %s: %v", f.Name, err))
-	}
-	return json.RawMessage(bytes.TrimSpace(b))
+	return json.RawMessage(f.Default)
 }
 
 func number(n *float64) json.Number {

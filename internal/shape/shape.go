@@ -6,7 +6,7 @@
 //
 //	json:"older_than"    its name (a field without one, or "-", is not part of the document)
 //	doc:"..."            meaning, one sentence
-//	default:"30s"        value when absent, as YAML
+//	default:"30s"        value when absent: text as it is, anything else as JSON
 //	optional:"true"      may be absent; without this and without a default it is required
 //	enum:"a|b"           the only values
 //	min:"1" max:"20"     bounds, inclusive; durations as text; of a string or list, its length
@@ -205,6 +205,9 @@ func newField(owner reflect.Type, sf reflect.StructField, t *Type, name string, 
 		Index:      index,
 	}
 	f.Default, f.HasDefault = sf.Tag.Lookup("default")
+	if f.HasDefault && !f.defaultIsText() && !json.Valid([]byte(f.Default)) {
+		panic(fmt.Sprintf("shape: %s.%s: tag default: %s is no JSON", owner, sf.Name, f.Default))
+	}
 	f.Required = !f.HasDefault && sf.Tag.Get("optional") != "true"
 	if enum := sf.Tag.Get("enum"); enum != "" {
 		f.Enum = strings.Split(enum, "|")
@@ -215,6 +218,10 @@ func newField(owner reflect.Type, sf reflect.StructField, t *Type, name string, 
 		f.Pattern = regexp.MustCompile(pattern)
 	}
 	return f
+}
+
+func (f Field) defaultIsText() bool {
+	return f.Type.Kind == String || f.Type.Kind == Duration || f.Type.Kind == Time
 }
 
 func bound(owner reflect.Type, sf reflect.StructField, tag string, kind Kind) *float64 {

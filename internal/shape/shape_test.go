@@ -23,7 +23,7 @@ type sample struct {
 	Count   int               `json:"count" min:"1" max:"20" default:"3"`
 	Mode    string            `json:"mode" enum:"on|off" optional:"true"`
 	Ratio   float64           `json:"ratio,omitempty" optional:"true"`
-	Tags    []string          `json:"tags" enum:"a|b" max:"2" default:"[a, b]"`
+	Tags    []string          `json:"tags" enum:"a|b" max:"2" default:"[\"a\", \"b\"]"`
 	Attrs   map[string]string `json:"attrs" optional:"true" max:"1"`
 	Inner   *inner            `json:"inner,omitempty" optional:"true"`
 	At      time.Time         `json:"at" optional:"true"`
@@ -90,6 +90,9 @@ func TestOfPanicsOnAMistake(t *testing.T) {
 		}{},
 		"tag max": struct {
 			D model.Duration `json:"d" max:"5 minutes"`
+		}{},
+		"is no JSON": struct {
+			L []string `json:"l" default:"[a]"`
 		}{},
 		"error parsing": struct {
 			S string `json:"s" pattern:"("`
