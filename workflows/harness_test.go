@@ -48,7 +48,7 @@ func runTests(m *testing.M) int {
 
 // bench is an engine without its outer parts: a worker over a house.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	house   *house
 	catalog *actions.Catalog
 	client  client.Client
@@ -61,7 +61,7 @@ type bench struct {
 
 var benches atomic.Int64
 
-func newBench(t *testing.T, lamps ...string) *bench {
+func newBench(t testing.TB, lamps ...string) *bench {
 	t.Helper()
 	b := &bench{t: t, house: newHouse(lamps...), hub: runs.NewHub(), queue: fmt.Sprintf("%s-%d", t.Name(), benches.Add(1))}
 	b.catalog = actions.NewCatalog(b.house.system())
