@@ -12,7 +12,8 @@ for name in webhook_token postgres orders_api engine temporal; do
 	secret "$name"
 done
 dsn() {
-	printf 'postgres://%s:%s@orders-db:5432/orders?sslmode=disable\n' "$1" "$(cat "$2")" >"$2.dsn"
+	password="$(cat "$2")"
+	printf 'postgres://%s:%s@orders-db:5432/orders?sslmode=disable\n' "$1" "$password" >"$2.dsn"
 }
 dsn orders_api orders_api
 dsn runbook engine
