@@ -3,8 +3,12 @@ package document
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/shape"
@@ -37,23 +41,36 @@ func checkText(n *Node, f shape.Field) (problems diag.List) {
 func checkBounds(n *Node, f shape.Field) (problems diag.List) {
 	size, unit := measure(n, f.Type.Kind)
 	if f.Min != nil && size < *f.Min {
-		problems.Addf(n.At, "too-small", "%s must be at least %v%s", f.Name, *f.Min, unit)
+		problems.Addf(n.At, "too-small", "%s must be at least %s", f.Name, amount(*f.Min, unit))
 	}
 	if f.Max != nil && size > *f.Max {
-		problems.Addf(n.At, "too-large", "%s must be at most %v%s", f.Name, *f.Max, unit)
+		problems.Addf(n.At, "too-large", "%s must be at most %s", f.Name, amount(*f.Max, unit))
 	}
 	return problems
 }
 
+func amount(n float64, unit string) string {
+	if unit == seconds {
+		return model.Duration(n * float64(time.Second)).String()
+	}
+	text := strconv.FormatFloat(n, 'f', -1, 64) + unit
+	if n == 1 {
+		text = strings.TrimSuffix(text, "s")
+	}
+	return text
+}
+
+const seconds = " seconds"
+
 func measure(n *Node, kind shape.Kind) (size float64, unit string) {
 	switch kind {
 	case shape.Duration:
-		seconds, _ := shape.Number(n.Text, kind)
-		return seconds, " seconds"
+		length, _ := shape.Number(n.Text, kind)
+		return length, seconds
 	case shape.List:
 		return float64(len(n.Items)), " items"
 	case shape.Map:
-		return float64(len(n.Entries)), " entries"
+		return float64(len(n.Entries)), " keys"
 	case shape.String:
 		return float64(utf8.RuneCountInString(n.Text)), " characters"
 	default:

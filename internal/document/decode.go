@@ -3,9 +3,9 @@ package document
 import (
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -179,8 +179,14 @@ func (d *decoder) mismatch(n *Node, what, want string) {
 	if n.Kind == String || n.Kind == Int || n.Kind == Float || n.Kind == Bool {
 		got = fmt.Sprintf("the %s %q", got, Shorten(n.Text, 60))
 	}
-	d.problems.Addf(n.At, "wrong-type", "%s must be %s, not %s", what, want, got)
+	hint := ""
+	if want == aString && n.Kind != Null && n.Kind != Map && n.Kind != List {
+		hint = fmt.Sprintf("put it in quotes: '%s'", n.Text)
+	}
+	d.problems.Add(n.At, "wrong-type", fmt.Sprintf("%s must be %s, not %s", what, want, got), hint)
 }
+
+const aString = "a string"
 
 // convert gives the scalar as a Go value; its error is what was wanted.
 func convert(n *Node, to reflect.Type, t *shape.Type) (reflect.Value, error) {
@@ -225,7 +231,7 @@ func convert(n *Node, to reflect.Type, t *shape.Type) (reflect.Value, error) {
 func setString(n *Node, v reflect.Value) error {
 	s, ok := n.Scalar.(string)
 	if !ok {
-		return fmt.Errorf("a string")
+		return errors.New(aString)
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(s)); err != nil {
@@ -245,49 +251,4 @@ func float(scalar any) (float64, bool) {
 		return float64(n), true
 	}
 	return 0, false
-}
-
-// Suggest is a hint for a misspelt name: the nearest known one, or all of them
-// when none is near and they are few.
-func Suggest(name string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(name, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("did you mean %q?", best)
-	case len(known) > 0 && len(known) <= 20:
-		return "known: " + strings.Join(known, ", ")
-	}
-	return ""
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// Shorten cuts a text that is shown to a person.
-func Shorten(s string, limit int) string {
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
 }

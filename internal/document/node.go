@@ -4,6 +4,7 @@
 package document
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/runbook-engine/runbook/internal/diag"
@@ -36,7 +37,8 @@ type Node struct {
 	Items   []*Node
 	Entries []Entry
 
-	chars []diag.Place // place of each byte of Text, where it is known
+	source *source // of a string that was read from a file
+	style  style
 }
 
 // Entry is one key of a Map.
@@ -95,20 +97,6 @@ func (n *Node) step(part any) *Node {
 	return nil
 }
 
-// PlaceOf is the place of byte i of a string, or the start of the string where
-// the mapping is not known (a quoted string over several lines).
-func (n *Node) PlaceOf(i int) diag.Place {
-	if i >= 0 && i < len(n.chars) {
-		return n.chars[i]
-	}
-	if i > 0 && i == len(n.chars) {
-		end := n.chars[i-1]
-		end.Col++
-		return end
-	}
-	return n.At
-}
-
 // Value is the node as the plain Go value that encoding/json would give, but
 // with integers as int64.
 func (n *Node) Value() any {
@@ -158,10 +146,13 @@ func FromValue(v any) *Node {
 	}
 }
 
+// exact is the range in which a float64 holds every whole number.
+const exact = 1 << 53
+
 // fromFloat keeps whole numbers whole: JSON has one kind of number.
 func fromFloat(f float64) *Node {
-	if whole := int64(f); float64(whole) == f {
-		return FromValue(whole)
+	if math.Abs(f) <= exact && f == math.Trunc(f) {
+		return FromValue(int64(f))
 	}
 	return &Node{Kind: Float, Scalar: f, Text: strconv.FormatFloat(f, 'g', -1, 64)}
 }

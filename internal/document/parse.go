@@ -3,77 +3,78 @@ package document
 import (
 	"bytes"
 	"fmt"
-	"strings"
+	"regexp"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/runbook-engine/runbook/internal/diag"
 )
 
-// MaxSize is the largest file that is read, in bytes.
-const MaxSize = 4 << 20
-
-// maxDepth bounds the nesting, which recursion follows.
-const maxDepth = 64
-
 // Parse reads a YAML file of one or more documents. A document that is nothing
 // but comments is left out.
 func Parse(file string, src []byte) (docs []*Node, problems diag.List) {
 	start := diag.Place{File: file, Line: 1, Col: 1}
-	if len(src) > MaxSize {
-		problems.Addf(start, "too-large", "the file has %d bytes; the limit is %d", len(src), MaxSize)
-		return nil, problems
-	}
-	if i := bytes.IndexByte(src, 0); i >= 0 {
-		problems.Addf(start, "syntax", "the file has a NUL byte at offset %d; it is not YAML text", i)
+	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+	if problems := readable(start, src); len(problems) > 0 {
 		return nil, problems
 	}
 	defer func() {
 		// The parser reads other people's text; its bugs are not our crash.
 		if r := recover(); r != nil {
-			docs = nil
+			docs, problems = nil, nil
 			problems.Addf(start, "syntax", "the YAML parser failed: %v", r)
 		}
 	}()
-	if depth := nesting(src); depth > maxDepth*4 {
-		problems.Addf(start, "too-deep", "the document nests %d brackets deep; the limit is %d", depth, maxDepth*4)
+	b := &builder{source: newSource(file, string(src))}
+	tokens := lexer.Tokenize(b.source.text)
+	if problems := b.parsable(tokens); len(problems) > 0 {
 		return nil, problems
 	}
-	tree, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		problems.Add(syntaxPlace(file, err), "syntax", syntaxText(err), "")
-		return nil, problems
-	}
-	b := &builder{file: file, lines: strings.Split(string(src), "\n")}
-	for _, doc := range tree.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		if _, comments := doc.Body.(*ast.CommentGroupNode); comments {
-			continue
-		}
-		docs = append(docs, b.node(doc.Body, 0))
+	for _, tokens := range split(tokens) {
+		docs = b.document(docs, tokens)
 	}
 	return docs, b.problems
 }
 
-// nesting is a cheap upper bound on how deep flow collections go, checked
-// before a recursive parser sees them.
-func nesting(src []byte) (deepest int) {
-	depth := 0
-	for _, c := range src {
-		switch c {
-		case '[', '{':
-			depth++
-			deepest = max(deepest, depth)
-		case ']', '}':
-			depth--
+// split separates the documents of a file, without those that are empty. The
+// parser, asked to do it, drops all that follows an empty one.
+func split(tokens token.Tokens) (docs []token.Tokens) {
+	begin, empty := 0, true
+	for i, t := range tokens {
+		switch t.Type {
+		case token.DocumentHeaderType, token.DocumentEndType:
+			if !empty {
+				docs = append(docs, tokens[begin:i])
+			}
+			begin, empty = i+1, true
+		case token.CommentType:
+		default:
+			empty = false
 		}
 	}
-	return deepest
+	if !empty {
+		docs = append(docs, tokens[begin:])
+	}
+	return docs
+}
+
+func (b *builder) document(docs []*Node, tokens token.Tokens) []*Node {
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		b.problems.Add(syntaxPlace(b.source.file, err), "syntax", syntaxText(err), "")
+		return docs
+	}
+	for _, doc := range tree.Docs {
+		if doc.Body != nil {
+			docs = append(docs, b.node(doc.Body, 0))
+		}
+	}
+	return docs
 }
 
 func syntaxPlace(file string, err error) diag.Place {
@@ -92,16 +93,15 @@ func syntaxText(err error) string {
 }
 
 type builder struct {
-	file     string
-	lines    []string
+	source   *source
 	problems diag.List
 }
 
 func (b *builder) place(t *token.Token) diag.Place {
 	if t == nil || t.Position == nil {
-		return diag.Place{File: b.file, Line: 1, Col: 1}
+		return diag.Place{File: b.source.file, Line: 1, Col: 1}
 	}
-	return diag.Place{File: b.file, Line: t.Position.Line, Col: t.Position.Column}
+	return diag.Place{File: b.source.file, Line: t.Position.Line, Col: t.Position.Column}
 }
 
 func (b *builder) node(n ast.Node, depth int) *Node {
@@ -121,10 +121,6 @@ func (b *builder) node(n ast.Node, depth int) *Node {
 			list.Items = append(list.Items, b.node(item, depth+1))
 		}
 		return list
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		b.problems.Add(at, "yaml-feature", "anchors, aliases, merge keys and tags are not part of these documents",
-			"write the value out where it is used")
-		return &Node{Kind: Null, At: at}
 	default:
 		return b.scalar(n, at)
 	}
@@ -138,10 +134,6 @@ func (b *builder) mapping(values []*ast.MappingValueNode, at diag.Place, depth i
 		keyAt := b.place(key)
 		if i == 0 {
 			m.At = keyAt
-		}
-		if v.Key.IsMergeKey() {
-			b.problems.Add(keyAt, "yaml-feature", "merge keys are not part of these documents", "write the keys out")
-			continue
 		}
 		if first, dup := seen[key.Value]; dup {
 			b.problems.Addf(keyAt, "duplicate-key", "key %q is here twice; it is on line %d already", key.Value, first.Line)
@@ -170,19 +162,41 @@ func (b *builder) scalar(n ast.Node, at diag.Place) *Node {
 	case *ast.IntegerNode:
 		node.Kind, node.Text = Int, n.Token.Value
 		node.Scalar = wholeNumber(n.Value)
+		if octal.MatchString(node.Text) {
+			b.problems.Add(at, "octal", fmt.Sprintf("%s is octal to some readers of YAML and decimal to others", node.Text),
+				"write the number without the leading 0, or a text in quotes")
+		}
 	case *ast.FloatNode:
 		node.Kind, node.Scalar, node.Text = Float, n.Value, n.Token.Value
 	case *ast.StringNode:
 		node.Kind, node.Scalar, node.Text = String, n.Value, n.Value
-		node.chars = b.flowPlaces(n.Token, n.Value, at)
+		node.source, node.style = b.source, styleOf(n.Token)
 	case *ast.LiteralNode:
 		node.Kind, node.Scalar, node.Text = String, n.Value.Value, n.Value.Value
-		node.chars = b.blockPlaces(n.Value.Value, at)
+		node.source, node.style = b.source, styleOf(n.Start)
 	default:
 		b.problems.Add(at, "yaml-feature", fmt.Sprintf("a value of kind %s has no place here", n.Type()), "")
 	}
 	return node
 }
+
+func styleOf(t *token.Token) style {
+	switch t.Type {
+	case token.SingleQuoteType:
+		return singleQuoted
+	case token.DoubleQuoteType:
+		return doubleQuoted
+	case token.LiteralType:
+		return literal
+	case token.FoldedType:
+		return folded
+	default:
+		return plain
+	}
+}
+
+// octal is how YAML 1.1 writes an octal number, and YAML 1.2 a decimal one.
+var octal = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
 
 // wholeNumber keeps what fits; the rest stays a float, which no integer field
 // accepts.

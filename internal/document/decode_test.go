@@ -1,8 +1,11 @@
 package document_test
 
 import (
+	"math"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/model"
 
@@ -77,60 +80,73 @@ inner:
 	}
 }
 
-func TestPlacesInsideStrings(t *testing.T) {
-	cases := []struct{ name, src, find, want string }{
-		{"plain", "if: abc def\n", "def", "f.yaml:1:9"},
-		{"single quoted", "if: 'it''s def'\n", "def", "f.yaml:1:12"},
-		{"double quoted", `if: "a\"\u00e9 def"`, "def", "f.yaml:1:16"},
-		{"literal block", "if: |\n  abc\n  x def\n", "def", "f.yaml:3:5"},
-		{"wide characters", "if: é漢 def\n", "def", "f.yaml:1:8"},
-	}
-	for _, c := range cases {
-		nodes, problems := document.Parse("f.yaml", []byte(c.src))
-		if len(problems) > 0 {
-			t.Fatal(problems.Err())
-		}
-		n := nodes[0].Get("if")
-		if got := n.PlaceOf(strings.Index(n.Text, c.find)).String(); got != c.want {
-			t.Errorf("%s: %q is at %s, want %s", c.name, c.find, got, c.want)
-		}
-	}
-}
-
-func TestHostileDocuments(t *testing.T) {
-	for name, src := range map[string]string{
-		"deep":   strings.Repeat("[", 100_000),
-		"indent": nested(2000),
-		"bomb":   "a: &a [x]\nb: [*a, *a]\n",
-		"merge":  "a: {<<: {b: c}}\n",
-		"nul":    "a: \x00",
-		"large":  strings.Repeat("a", document.MaxSize+1),
-		"syntax": "a: [b\nc: d",
-		"tab":    "a:\n\tb: c",
+func TestHintsOfTheDecoder(t *testing.T) {
+	for src, want := range map[string]string{
+		"nmae: x\nname: y":           `did you mean "name"?`,
+		"zzzzzz: x\nname: y":         "known: name, count, ratio, tags, attrs, inner, free",
+		"name: 12":                   "put it in quotes: '12'",
+		"name: y\ninner: {eery: 1s}": `did you mean "every"?`,
+		"count: 1":                   "Name of it.",
 	} {
-		if _, problems := document.Parse("f.yaml", []byte(src)); len(problems) == 0 {
-			t.Errorf("%s: accepted", name)
+		_, problems := decode(t, src)
+		if len(problems) == 0 || problems[0].Hint != want {
+			t.Errorf("%q: %+v, want the hint %q", src, problems, want)
 		}
 	}
 }
 
-func nested(depth int) string {
-	var b strings.Builder
-	for i := range depth {
-		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+func TestBoundsAreSaidInTheirUnit(t *testing.T) {
+	for src, want := range map[string]string{
+		"inner: {every: 100ms}": "every must be at least 1s",
+		"inner: {every: 1h}":    "every must be at most 1m",
+		"tags: [a, b, c]":       "tags must be at most 2 items",
+		"count: 0":              "count must be at least 1",
+	} {
+		_, problems := decode(t, "name: a\n"+src)
+		if len(problems) != 1 || problems[0].Text != want {
+			t.Errorf("%q: %v, want %q", src, problems, want)
+		}
 	}
-	return b.String()
 }
 
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte("name: a\ninner: {every: 5s}\nfree: [1, {a: b}]\n"))
-	f.Add([]byte("a: |\n  b\n ? c"))
-	f.Fuzz(func(t *testing.T, src []byte) {
-		nodes, _ := document.Parse("f.yaml", src)
-		for _, n := range nodes {
-			var s sample
-			document.Decode(n, &s)
-			document.FromValue(n.Value())
+func TestZeroDurationNeedsNoUnit(t *testing.T) {
+	var v struct {
+		Hold model.Duration `json:"hold"`
+	}
+	for src, valid := range map[string]bool{"hold: 0": true, "hold: '0'": true, "hold: 5": false, "hold: 0.0": false, "hold: true": false, "hold:": false} {
+		nodes, problems := document.Parse("f.yaml", []byte(src))
+		problems = append(problems, document.Decode(nodes[0], &v)...)
+		if (len(problems) == 0) != valid {
+			t.Errorf("%s: %v", src, problems)
 		}
-	})
+	}
+}
+
+func TestNullIsAbsentWhereAbsentIsAllowed(t *testing.T) {
+	s, problems := decode(t, "name: a\ncount:\ntags: ~\ninner: null")
+	if len(problems) != 0 || s.Count != 3 || s.Tags != nil || s.Inner != nil {
+		t.Errorf("decoded %+v, %v", s, problems)
+	}
+	if _, problems := decode(t, "name:"); len(problems) != 1 || problems[0].Code != "wrong-type" {
+		t.Errorf("a required null: %v", problems)
+	}
+}
+
+func TestValuesComeBackFromJSON(t *testing.T) {
+	for _, v := range []any{int64(7), 1.5, "x", true, nil, []any{int64(1)}, map[string]any{"a": int64(1)}} {
+		if got := document.FromValue(v).Value(); !reflect.DeepEqual(got, v) {
+			t.Errorf("%#v became %#v", v, got)
+		}
+	}
+	for v, want := range map[any]any{
+		float64(3): int64(3), int(4): int64(4), 1e300: 1e300, 90 * time.Second: "1m30s",
+		time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC): "2026-01-02T03:04:05Z",
+	} {
+		if got := document.FromValue(v).Value(); got != want {
+			t.Errorf("%#v became %#v, want %#v", v, got, want)
+		}
+	}
+	if got := document.FromValue(math.Inf(1)).Kind; got != document.Float {
+		t.Errorf("infinity became a %s", got)
+	}
 }
