@@ -86,7 +86,7 @@ var fingerprintForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
 func (m *Message) alert(a template.Alert) runbooks.Alert {
 	out := runbooks.Alert{
 		Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
-		StartsAt: a.StartsAt.UTC(), Fingerprint: a.Fingerprint, GeneratorURL: a.GeneratorURL,
+		StartsAt: started(a.StartsAt), Fingerprint: a.Fingerprint, GeneratorURL: a.GeneratorURL,
 		Receiver: m.Receiver, ExternalURL: m.ExternalURL, RouteLabels: m.RouteLabels,
 	}
 	if out.Resolved() {
@@ -99,6 +99,10 @@ func (m *Message) alert(a template.Alert) runbooks.Alert {
 	}
 	return out
 }
+
+// started is a startsAt as far as Alertmanager always tells it: a notification has
+// its nanoseconds, and a list of the same alerts does not.
+func started(at time.Time) time.Time { return at.UTC().Truncate(time.Millisecond) }
 
 // fingerprint is that of Alertmanager.
 func fingerprint(labels map[string]string) string {
@@ -116,7 +120,7 @@ func (m *Message) firing(labels, annotations, routeLabels map[string]string, sta
 	}
 	return runbooks.Alert{
 		Status: string(model.AlertFiring), Labels: labels, Annotations: annotations,
-		StartsAt: startsAt.UTC(), Fingerprint: fingerprint, GeneratorURL: generatorURL,
+		StartsAt: started(startsAt), Fingerprint: fingerprint, GeneratorURL: generatorURL,
 		Receiver: m.Receiver, ExternalURL: m.ExternalURL, RouteLabels: routeLabels,
 	}
 }
