@@ -1,0 +1,13 @@
+// Package library holds the runbooks that are shipped with the program.
+package library
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed *.yaml
+var documents embed.FS
+
+// FS is the documents, one file each.
+func FS() fs.FS { return documents }
