@@ -369,7 +369,7 @@ func TestAlertsThatAreLeftOutAreMissed(t *testing.T) {
 }
 
 func TestManyAlertsInOneMessage(t *testing.T) {
-	d := newDesk(t, nil)
+	d := newDesk(t, func(o *webhook.Options) { o.Wait = time.Minute })
 	var all []map[string]any
 	for range 1000 {
 		all = append(all, alert("Acts"))
