@@ -22,6 +22,7 @@ const alertName = "DBPoolExhausted"
 // pool, the alert reaches the webhook, ending the sessions relieves the pool
 // for good, the alert is resolved.
 func TestIncident(t *testing.T) {
+	t.Parallel()
 	receiver := newReceiver(t, "secret")
 	began := time.Now()
 	env := startLab(t, lab.Options{Alertmanager: lab.AlertmanagerOptions{Webhook: receiver.webhook()}})
@@ -57,6 +58,7 @@ func TestIncident(t *testing.T) {
 }
 
 func TestEndOfTheLeakRelievesThePool(t *testing.T) {
+	t.Parallel()
 	env := startLab(t, lab.Options{Orders: lab.OrdersOptions{PoolSize: 5}})
 	ctx := within(t, 30*time.Second)
 	at(t)(env.Exhaust(ctx))
@@ -68,6 +70,7 @@ func TestEndOfTheLeakRelievesThePool(t *testing.T) {
 }
 
 func TestWebhookSetLaterIsUsedByAllPeers(t *testing.T) {
+	t.Parallel()
 	env := startLab(t, lab.Options{Peers: 2})
 	if len(env.Alertmanagers) != 2 {
 		t.Fatalf("%d Alertmanagers", len(env.Alertmanagers))
@@ -82,6 +85,7 @@ func TestWebhookSetLaterIsUsedByAllPeers(t *testing.T) {
 }
 
 func TestServiceSurvivesARestartOfItsDatabase(t *testing.T) {
+	t.Parallel()
 	env := startLab(t, lab.Options{})
 	ctx := within(t, 30*time.Second)
 	if err := env.Postgres.Kill(); err != nil {
@@ -94,6 +98,7 @@ func TestServiceSurvivesARestartOfItsDatabase(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []bool{false, true} {
 		env, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir(), Keep: keep})
 		if err != nil {
@@ -115,6 +120,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestFailedStartLeavesOnlyLogs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, err := lab.Start(t.Context(), lab.Options{Dir: dir, Orders: lab.OrdersOptions{Program: "/bin/false"}})
 	if err == nil {

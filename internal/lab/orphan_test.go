@@ -68,6 +68,7 @@ func processes(env *lab.Lab) ([]int, error) {
 }
 
 func TestKilledStarterLeavesNoProcess(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "runbook-lab-test-")
 	if err != nil {
 		t.Fatal(err)
