@@ -4,6 +4,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/std"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
@@ -35,7 +36,7 @@ func (Connections) JSONSchema() *jsonschema.Schema {
 	}}
 }
 
-func kinds() []*actions.ConnectionKind { return catalog(nil).Kinds() }
+func kinds() []*actions.ConnectionKind { return std.Catalog(nil).Kinds() }
 
 // open makes the connections and the actions that use them.
 func (c Connections) open() (*actions.Connections, *actions.Catalog, error) {
@@ -43,7 +44,7 @@ func (c Connections) open() (*actions.Connections, *actions.Catalog, error) {
 	if err := problems.Err(); err != nil {
 		return nil, nil, err
 	}
-	return conns, catalog(conns), nil
+	return conns, std.Catalog(conns), nil
 }
 
 const alertmanagerKind = "alertmanager"

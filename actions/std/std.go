@@ -1,0 +1,27 @@
+// Package std is the list of the actions that the program ships.
+package std
+
+import (
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/alertmanager"
+	"github.com/runbook-engine/runbook/actions/exec"
+	"github.com/runbook-engine/runbook/actions/http"
+	"github.com/runbook-engine/runbook/actions/kubernetes"
+	"github.com/runbook-engine/runbook/actions/postgres"
+	"github.com/runbook-engine/runbook/actions/prometheus"
+	"github.com/runbook-engine/runbook/actions/wait"
+)
+
+// Catalog is every action, over the given connections. Without connections it is
+// enough to list, lint and document.
+func Catalog(conns *actions.Connections) *actions.Catalog {
+	return actions.NewCatalog(
+		alertmanager.System(conns),
+		exec.System(conns),
+		http.System(conns),
+		kubernetes.System(conns),
+		postgres.System(conns),
+		prometheus.System(conns),
+		wait.System(conns),
+	)
+}

@@ -1,0 +1,6 @@
+// Command runbook is the engine and its terminal.
+package main
+
+import "os"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

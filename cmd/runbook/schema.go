@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/invopop/jsonschema"
+	"github.com/spf13/cobra"
+
+	"github.com/runbook-engine/runbook/actions/std"
+	"github.com/runbook-engine/runbook/internal/engine"
+	"github.com/runbook-engine/runbook/runbooks"
+)
+
+func (p *program) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema runbook|config",
+		Short: "Print the JSON Schema of documents, for editors",
+		Long: `Print the JSON Schema of runbooks or of the engine's config. Editors with the
+YAML language server check and complete by it, from a first line such as
+
+  # yaml-language-server: $schema=runbook.schema.json`,
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: []string{"runbook", "config"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			var schema *jsonschema.Schema
+			switch args[0] {
+			case "runbook":
+				schema = runbooks.Schema(std.Catalog(nil))
+			case "config":
+				schema = engine.ConfigSchema()
+			default:
+				return &failure{exitUsage, fmt.Errorf("there is no schema of %q; one of: runbook, config", args[0])}
+			}
+			enc := json.NewEncoder(p.out)
+			enc.SetIndent("", "  ")
+			return enc.Encode(schema)
+		},
+	}
+}
