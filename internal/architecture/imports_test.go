@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"internal/webhook", "internal/api"},
 	{"internal/engine", "internal/client", "internal/terminal"},
 	{"internal/lab", "internal/lab/*"},
+	{"internal/demo"},
 	{"cmd/*", "internal/e2e"},
 }
 

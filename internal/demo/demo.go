@@ -45,10 +45,19 @@ func Play(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// incident is what was measured, each moment on our own clock.
+// incident is what was measured. All clocks are those of this machine.
 type incident struct {
-	exhausted, pending, firing, relieved time.Time
-	run                                  run.Run
+	exhausted, pending, relieved time.Time
+	run                          run.Run
+}
+
+// firing is when Prometheus found that the alert fires: looking from outside
+// would see it later than the webhook does.
+func (i *incident) firing() time.Time {
+	if i.run.Alert == nil {
+		return time.Time{}
+	}
+	return i.run.Alert.StartsAt
 }
 
 func (s *stage) play(ctx context.Context) error {
@@ -76,9 +85,6 @@ func (s *stage) watch(ctx context.Context, i *incident) error {
 	var watchers group
 	watchers.start(func() (err error) {
 		i.pending, err = s.lab.AwaitAlert(ctx, alertName, "pending")
-		if err == nil {
-			i.firing, err = s.lab.AwaitAlert(ctx, alertName, "firing")
-		}
 		return err
 	})
 	watchers.start(func() (err error) {

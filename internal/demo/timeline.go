@@ -13,10 +13,22 @@ func (s *stage) printer(from time.Time) func(run.Run) {
 	shown := 0
 	return func(r run.Run) {
 		for _, e := range r.Events[min(shown, len(r.Events)):] {
-			s.say("  %s  %s", since(from, e.At), e.Text)
+			if e.Target == "" || few(r, e.Step) {
+				s.say("  %s  %s", since(from, e.At), e.Text)
+			}
 		}
 		shown = len(r.Events)
 	}
+}
+
+// few reports that a step has so few targets that each may have its own lines.
+func few(r run.Run, step string) bool {
+	for _, s := range r.Steps {
+		if s.ID == step {
+			return s.Selection == nil || len(s.Selection.Targets) <= 3
+		}
+	}
+	return true
 }
 
 func since(from, at time.Time) string { return fmt.Sprintf("+%6.3f s", at.Sub(from).Seconds()) }
@@ -29,9 +41,9 @@ type moment struct {
 // timeline is the whole incident on one clock.
 func (s *stage) timeline(i *incident) {
 	moments := []moment{
-		{i.exhausted, "the pool of orders-api is full: 20 of 20 connections idle in transaction"},
+		{i.exhausted, fmt.Sprintf("the pool of orders-api is full: %d sessions idle in transaction", s.lab.Orders.PoolSize)},
 		{i.pending, "Prometheus: alert " + alertName + " is pending"},
-		{i.firing, "Prometheus: alert " + alertName + " fires"},
+		{i.firing(), "Prometheus: alert " + alertName + " fires"},
 		{i.run.StartedAt, "webhook of Alertmanager: run " + i.run.ID + " is durable"},
 		{i.relieved, "relief: the service itself counts less than 70 % of its pool in use"},
 	}
@@ -81,11 +93,11 @@ func (s *stage) intervals(i *incident) {
 		what     string
 		from, to time.Time
 	}{
-		{"alert fires → webhook", i.firing, i.run.StartedAt},
+		{"alert fires → webhook", i.firing(), i.run.StartedAt},
 		{"webhook → first action", i.run.StartedAt, *i.run.FirstActionAt},
 		{"first action → relief", *i.run.FirstActionAt, i.relieved},
-		{"alert fires → relief", i.firing, i.relieved},
-		{"alert fires → verified fix", i.firing, *i.run.EndedAt},
+		{"alert fires → relief", i.firing(), i.relieved},
+		{"alert fires → verified fix", i.firing(), *i.run.EndedAt},
 	} {
 		s.say("  %-28s %s", line.what, rounded(line.to.Sub(line.from)))
 	}
