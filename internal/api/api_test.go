@@ -46,7 +46,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 
 func TestRepeatedRequestFindsItsRun(t *testing.T) {
 	b := newBench(t)
-	ask := api.Start{Runbook: "turn-up", Mode: "live", RequestID: "repeat-me", Params: map[string]any{"by": 3}}
+	ask := api.Start{Runbook: "turn-up", Mode: "live", RequestID: b.fresh("repeat"), Params: map[string]any{"by": 3}}
 	first := b.start(ask)
 	b.await(first.ID, ended)
 	var second api.Started
@@ -121,15 +121,17 @@ func TestLargeBodyIsRefused(t *testing.T) {
 
 func TestNothingIsStartedThatCanNotBeRecorded(t *testing.T) {
 	b := newBench(t)
+	id := b.fresh("unrecorded")
 	b.breakAudit()
-	b.refused(http.MethodPost, "/runs", api.Start{Runbook: "turn-up", Mode: "live", RequestID: "unrecorded"}, http.StatusServiceUnavailable, api.CodeAudit)
-	b.refused(http.MethodGet, "/runs/turn-up.exec-unrecorded", nil, http.StatusNotFound, api.CodeNoSuchRun)
+	b.refused(http.MethodPost, "/runs", api.Start{Runbook: "turn-up", Mode: "live", RequestID: id}, http.StatusServiceUnavailable, api.CodeAudit)
+	b.refused(http.MethodGet, "/runs/turn-up.exec-"+id, nil, http.StatusNotFound, api.CodeNoSuchRun)
 }
 
 func TestListFilters(t *testing.T) {
 	b := newBench(t)
-	live := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live", RequestID: "listed"}).ID, ended)
-	dry := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "dry_run", RequestID: "listed"}).ID, ended)
+	listed := b.fresh("listed")
+	live := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live", RequestID: listed}).ID, ended)
+	dry := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "dry_run", RequestID: listed}).ID, ended)
 	for query, want := range map[string]map[string]bool{
 		"":                   {live.ID: true, dry.ID: false},
 		"&dry_runs=true":     {live.ID: true, dry.ID: true},

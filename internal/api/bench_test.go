@@ -166,6 +166,9 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+// fresh is a request id that no other test uses.
+func (b *bench) fresh(name string) string { return fmt.Sprintf("%s-%d", name, benches.Add(1)) }
+
 func (b *bench) load(text string) {
 	b.t.Helper()
 	set, problems := runbooks.Load(diag.Sources{"bench.yaml": []byte(text)}, runbooks.Options{Catalog: b.cat})

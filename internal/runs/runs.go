@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/runbook-engine/runbook/internal/run"
@@ -110,7 +111,7 @@ func (s *Service) Cancel(ctx context.Context, id string, request workflows.Cance
 // Get is the state of a run.
 func (s *Service) Get(ctx context.Context, id string) (run.Run, error) {
 	var r run.Run
-	value, err := s.client.QueryWorkflow(ctx, runbooks.WorkflowID(id), "", workflows.QueryRun)
+	value, err := s.ask(ctx, id)
 	var gone *serviceerror.NotFound
 	switch {
 	case errors.As(err, &gone):
@@ -119,6 +120,29 @@ func (s *Service) Get(ctx context.Context, id string) (run.Run, error) {
 		return s.result(ctx, id, err)
 	}
 	return r, wrap(value.Get(&r), "read run %s", id)
+}
+
+const (
+	askTimes = 4
+	askAgain = 50 * time.Millisecond
+)
+
+// ask queries a run. A query that meets a worker in the middle of its first
+// tasks now and then fails in the SDK's replay, and not the next time.
+func (s *Service) ask(ctx context.Context, id string) (value converter.EncodedValue, err error) {
+	for range askTimes {
+		value, err = s.client.QueryWorkflow(ctx, runbooks.WorkflowID(id), "", workflows.QueryRun)
+		var failed *serviceerror.QueryFailed
+		if !errors.As(err, &failed) {
+			return value, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(askAgain):
+		}
+	}
+	return value, err
 }
 
 // result is the state of a run that can not be asked: an ended one answers with
