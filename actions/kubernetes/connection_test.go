@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/secret"
 	"github.com/runbook-engine/runbook/internal/version"
 )
 
@@ -84,15 +85,21 @@ func TestAConfigThatCanNotWorkIsPermanentAndShowsNoSecret(t *testing.T) {
 	}
 }
 
-// A plugin that asks for a password would wait for ever.
-func TestALoginPluginGetsNoTerminal(t *testing.T) {
+// A plugin that asks for a password would wait for ever. Tests have no terminal
+// that it could be seen on, so the settings are looked at.
+func TestALoginPluginWorksAndGetsNoTerminal(t *testing.T) {
 	s := newAPIServer(t)
 	s.add(t, deployment())
 	plugin := writeFile(t, `#!/bin/sh
-case "$KUBERNETES_EXEC_INFO" in *'"interactive":false'*) ;; *) echo "interactive" >&2; exit 1;; esac
 echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"`+token+`"}}'`)
-	config := strings.ReplaceAll(readFile(t, s.kubeconfig(t, s.address())), "token: "+token,
-		"exec: {apiVersion: client.authentication.k8s.io/v1, command: '"+plugin+"', interactiveMode: IfAvailable}")
-	restart := bind(t, actionOver(t, "{kubeconfig: '"+writeFile(t, config)+"'}", "kubernetes.rollout_restart", time.Now), restart4)
-	run[restartResult](t, restart, "run/1", actions.Target{})
+	path := writeFile(t, strings.ReplaceAll(readFile(t, s.kubeconfig(t, s.address())), "token: "+token,
+		"exec: {apiVersion: client.authentication.k8s.io/v1, command: '"+plugin+"', interactiveMode: IfAvailable}"))
+	run[restartResult](t, bind(t, actionOver(t, "{kubeconfig: '"+path+"'}", "kubernetes.rollout_restart", time.Now), restart4), "run/1", actions.Target{})
+	settings, err := config{Kubeconfig: secret.File(path)}.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !tuned(settings).ExecProvider.StdinUnavailable {
+		t.Error("the plugin may ask a person")
+	}
 }

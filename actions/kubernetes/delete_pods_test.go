@@ -131,12 +131,16 @@ func TestAConflictThatIsNotAboutAnotherPodIsTransient(t *testing.T) {
 	}
 }
 
-func TestATargetOfAnotherNamespaceIsRefused(t *testing.T) {
+func TestATargetThatIsNoPodOfTheNamespaceIsRefused(t *testing.T) {
 	s := newAPIServer(t)
 	s.add(t, pod("orders-1", "orders"))
 	b := bind(t, s.action(t, "kubernetes.delete_pods"), "{namespace: other, selector: app=orders}")
-	if _, err := b.Run(t.Context(), "run/1", targetOf(s, "orders-1")); actions.ClassOf(err) != actions.ClassPermanent || s.count("DELETE") != 0 {
-		t.Errorf("gives %v", err)
+	for _, target := range []string{
+		targetOf(s, "orders-1").ID, "pod/other/a", "pod/other/a@", "pod/other/@uid", "pod/other/../shop/pods/a@uid", "pod/other/A B@uid",
+	} {
+		if _, err := b.Run(t.Context(), "run/1", actions.Target{ID: target}); actions.ClassOf(err) != actions.ClassPermanent || s.count("") != 0 {
+			t.Errorf("%s: %v (%s)", target, err, actions.ClassOf(err))
+		}
 	}
 }
 

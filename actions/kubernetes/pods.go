@@ -44,7 +44,6 @@ func (c client) listPods(ctx context.Context, namespace, selector string) (all [
 		return c.set.CoreV1().Pods(namespace).List(ctx, options)
 	}
 	err = c.do(ctx, r, func(ctx context.Context) error {
-		all = nil
 		return pager.New(page).EachListItem(ctx, metav1.ListOptions{LabelSelector: selector}, func(o runtime.Object) error {
 			all = append(all, o.(*corev1.Pod))
 			return nil
