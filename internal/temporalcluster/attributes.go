@@ -2,7 +2,6 @@ package temporalcluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,13 +16,24 @@ import (
 
 func ensureAttributes(ctx context.Context, c client.Client, namespace string, attrs map[string]enumspb.IndexedValueType) error {
 	missing, err := missingAttributes(ctx, c, namespace, attrs)
-	if err != nil || len(missing) == 0 {
+	if err != nil {
 		return err
 	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+	if err := addAttributes(ctx, c, namespace, missing); err != nil {
+		return err
+	}
+	return settle(ctx, as[*serviceerror.InvalidArgument], func(ctx context.Context) error {
+		return query(ctx, c, namespace, sorted(attrs)...)
+	})
+}
+
+func addAttributes(ctx context.Context, c client.Client, namespace string, missing map[string]enumspb.IndexedValueType) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 		Namespace: namespace, SearchAttributes: missing,
 	})
-	var exists *serviceerror.AlreadyExists
 	switch {
 	case denied(err):
 		return &PermissionError{
@@ -31,12 +41,10 @@ func ensureAttributes(ctx context.Context, c client.Client, namespace string, at
 			Commands: createCommands(namespace, missing),
 			Err:      err,
 		}
-	case err != nil && !errors.As(err, &exists):
+	case err != nil && !as[*serviceerror.AlreadyExists](err):
 		return fmt.Errorf("adding search attributes %s to namespace %s: %w", describe(missing), namespace, err)
 	}
-	return waitUntil(ctx, "search attributes "+describe(missing)+" can be used", func(ctx context.Context) error {
-		return query(ctx, c, namespace, sorted(missing)...)
-	})
+	return nil
 }
 
 // missingAttributes compares with what the server lists. Where listing is not permitted it asks for each one by a query,
@@ -67,12 +75,11 @@ func unknownToQueries(ctx context.Context, c client.Client, namespace string, at
 	missing := map[string]enumspb.IndexedValueType{}
 	for _, name := range sorted(attrs) {
 		err := query(ctx, c, namespace, name)
-		var invalid *serviceerror.InvalidArgument
 		switch {
-		case errors.As(err, &invalid):
+		case as[*serviceerror.InvalidArgument](err):
 			missing[name] = attrs[name]
 		case err != nil:
-			return nil, fmt.Errorf("looking for search attribute %s in namespace %s: %w", name, namespace, err)
+			return nil, err
 		}
 	}
 	return missing, nil
@@ -80,12 +87,19 @@ func unknownToQueries(ctx context.Context, c client.Client, namespace string, at
 
 // query uses the attributes in a search that finds nothing, which the server refuses while it does not know one of them.
 func query(ctx context.Context, c client.Client, namespace string, names ...string) error {
+	terms := []string{"WorkflowId = 'search-attribute-probe'"}
+	for _, name := range names {
+		terms = append(terms, name+" IS NULL")
+	}
 	_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: namespace,
 		PageSize:  1,
-		Query:     "WorkflowId = 'search-attribute-probe' AND " + strings.Join(names, " IS NULL AND ") + " IS NULL",
+		Query:     strings.Join(terms, " AND "),
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("searching namespace %s by %s: %w", namespace, strings.Join(names, ", "), err)
+	}
+	return nil
 }
 
 func createCommands(namespace string, attrs map[string]enumspb.IndexedValueType) []string {

@@ -36,17 +36,15 @@ func Ensure(ctx context.Context, c client.Client, namespace string, retention ti
 	if err := ensureNamespace(ctx, c, namespace, retention); err != nil {
 		return err
 	}
-	if len(attrs) == 0 {
-		return nil
-	}
-	return ensureAttributes(ctx, c, namespace, attrs)
+	return settle(ctx, as[*serviceerror.NamespaceNotFound], func(ctx context.Context) error {
+		return ensureAttributes(ctx, c, namespace, attrs)
+	})
 }
 
 func ensureNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration) error {
 	desc, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-	var missing *serviceerror.NamespaceNotFound
 	switch {
-	case errors.As(err, &missing):
+	case as[*serviceerror.NamespaceNotFound](err):
 		return register(ctx, c, namespace, retention)
 	case err != nil:
 		return fmt.Errorf("looking up namespace %s: %w", namespace, err)
@@ -65,7 +63,6 @@ func register(ctx context.Context, c client.Client, namespace string, retention 
 		Description:                      "Runs of Runbook.",
 		WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 	})
-	var exists *serviceerror.NamespaceAlreadyExists
 	switch {
 	case denied(err):
 		return &PermissionError{
@@ -73,13 +70,10 @@ func register(ctx context.Context, c client.Client, namespace string, retention 
 			Commands: []string{fmt.Sprintf("temporal operator namespace create --namespace %s --retention %s", namespace, hours(retention))},
 			Err:      err,
 		}
-	case err != nil && !errors.As(err, &exists):
+	case err != nil && !as[*serviceerror.NamespaceAlreadyExists](err):
 		return fmt.Errorf("creating namespace %s: %w", namespace, err)
 	}
-	return waitUntil(ctx, "namespace "+namespace+" is known", func(ctx context.Context) error {
-		_, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-		return err
-	})
+	return nil
 }
 
 func prolong(ctx context.Context, c client.Client, namespace string, retention time.Duration) error {
@@ -102,19 +96,25 @@ func prolong(ctx context.Context, c client.Client, namespace string, retention t
 
 func hours(d time.Duration) string { return fmt.Sprintf("%dh", int(d.Hours())) }
 
-// waitUntil repeats check until it succeeds. A cluster's hosts learn of a change one after the other.
-func waitUntil(ctx context.Context, what string, check func(context.Context) error) error {
+// settle repeats do while it fails in a way that passes by itself: a cluster's hosts learn of a change one after the other.
+func settle(ctx context.Context, passes func(error) bool, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
 	for {
-		err := check(ctx)
-		if err == nil {
-			return nil
+		err := do(ctx)
+		if err == nil || !passes(err) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, err)
+			return err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// as tells whether err is or wraps an E.
+func as[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
 }

@@ -13,7 +13,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/grpc"
 )
@@ -40,28 +39,9 @@ type floor struct {
 }
 
 func newFloor(tb testing.TB) *floor {
-	s, err := Start(tb.Context(), Options{Dir: tb.TempDir()})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.Stop)
 	f := &floor{done: make(chan struct{}, 10_000)}
-	options := s.ClientOptions()
-	options.Logger = discardSDKLog
-	options.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(f.watch)}
-	f.client, err = client.Dial(options)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(f.client.Close)
-	w := worker.New(f.client, "floor", worker.Options{})
-	w.RegisterWorkflow(oneLocalActivity)
-	w.RegisterWorkflow(oneActivity)
-	w.RegisterActivity(noop)
-	if err := w.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(w.Stop)
+	f.client = dial(tb, start(tb, Options{}), f.watch)
+	work(tb, f.client)
 	return f
 }
 
@@ -79,7 +59,7 @@ func (f *floor) watch(ctx context.Context, method string, req, reply any, cc *gr
 }
 
 func (f *floor) start(tb testing.TB, id string, wf any, eager bool) {
-	_, err := f.client.ExecuteWorkflow(tb.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "floor", EnableEagerStart: eager}, wf)
+	_, err := f.client.ExecuteWorkflow(tb.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue, EnableEagerStart: eager}, wf)
 	if err != nil {
 		tb.Fatal(err)
 	}

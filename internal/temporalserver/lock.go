@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gofrs/flock"
 )
@@ -18,6 +19,9 @@ const lockName = "lock"
 // dirLock holds a directory for one server. The kernel drops it with the process, however the process ends. The file
 // stays: removing it would let two processes lock two different files of the same name.
 type dirLock struct{ file *flock.Flock }
+
+// held keeps every lock reachable: of a server that its caller has forgotten, the garbage collector would close the file.
+var held sync.Map
 
 func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -35,7 +39,9 @@ func lockDir(dir string) (*dirLock, error) {
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("noting our process id in %s: %w", path, err), file.Unlock())
 	}
-	return &dirLock{file: file}, nil
+	lock := &dirLock{file: file}
+	held.Store(lock, true)
+	return lock, nil
 }
 
 // holder names the process that wrote the lock file. It may not have come to that yet.
@@ -47,4 +53,7 @@ func holder(path string) string {
 	return "another process"
 }
 
-func (l *dirLock) release() error { return l.file.Unlock() }
+func (l *dirLock) release() error {
+	held.Delete(l)
+	return l.file.Unlock()
+}

@@ -19,7 +19,10 @@ import (
 type phase int32
 
 const (
-	starting phase = iota
+	// building lasts while the server is put together, in the goroutine of Start.
+	building phase = iota
+	// starting is done by the server in goroutines of its own.
+	starting
 	running
 	// stopping lasts for ever: goroutines that the server leaves behind complain about ports that are gone.
 	stopping
@@ -39,7 +42,7 @@ type serverLog struct {
 
 type logState struct {
 	phase atomic.Int32
-	fatal atomic.Pointer[string]
+	fatal atomic.Pointer[fatal]
 }
 
 var (
@@ -71,19 +74,32 @@ func (l *serverLog) Panic(msg string, tags ...tag.Tag) {
 	panic("temporal server: " + msg)
 }
 
-// Fatal ends the goroutine while the server starts, which Start sees and reports, and when it stops. In between it ends
-// the process: a server that lost one of its services must not look alive.
+// Fatal must not return. Start reports what was fatal before the server ran: guard recovers from the panic, and the
+// server's own goroutines only end. Later it ends the process: a server that lost one of its services must not look
+// alive.
 func (l *serverLog) Fatal(msg string, tags ...tag.Tag) {
-	if phase(l.state.phase.Load()) == running {
+	switch phase(l.state.phase.Load()) {
+	case running:
 		l.Panic(msg, tags...)
+	case building:
+		panic(newFatal(msg, tags))
 	}
-	text := msg
-	for _, t := range tags {
-		text += fmt.Sprintf(", %s: %v", t.Key(), t.Value())
-	}
-	l.state.fatal.CompareAndSwap(nil, &text)
+	cause := newFatal(msg, tags)
+	l.state.fatal.CompareAndSwap(nil, &cause)
 	runtime.Goexit()
 }
+
+// fatal is what the server gave up for.
+type fatal string
+
+func newFatal(msg string, tags []tag.Tag) fatal {
+	for _, t := range tags {
+		msg += fmt.Sprintf(", %s: %v", t.Key(), t.Value())
+	}
+	return fatal(msg)
+}
+
+func (f fatal) Error() string { return string(f) }
 
 func (l *serverLog) expects(msg string) bool {
 	return phase(l.state.phase.Load()) == stopping ||

@@ -55,7 +55,7 @@ func startLocked(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := serveRetrying(files, o)
+	s, err := serveRetrying(files, o, newLayout)
 	if err != nil {
 		return nil, err
 	}
@@ -66,36 +66,45 @@ func startLocked(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// serveRetrying takes new ports when another process was quicker to listen on one that was free.
-func serveRetrying(files store, o Options) (s *Server, err error) {
+const portTaken = "address already in use"
+
+// serveRetrying takes other ports when somebody was quicker to listen on one that was free.
+func serveRetrying(files store, o Options, choose func() layout) (s *Server, err error) {
 	for range 3 {
-		s, err = serve(files, o)
-		if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		s, err = serve(files, o, choose())
+		if err == nil || !strings.Contains(err.Error(), portTaken) {
 			break
 		}
 	}
 	return s, err
 }
 
-func serve(files store, o Options) (*Server, error) {
+func serve(files store, o Options, ports layout) (*Server, error) {
 	id, err := newIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("creating the key pair of the server: %w", err)
 	}
-	ports := newLayout()
 	s := &Server{address: ports.frontend(), namespace: o.Namespace, identity: id, log: newServerLog(o.Log), drain: newDrain()}
-	build := func() (err error) { s.impl, err = s.build(files, ports); return err }
-	if err := s.guard(build); err != nil {
+	if err := s.build(files, ports); err != nil {
 		return nil, err
 	}
-	if err := s.guard(s.impl.Start); err != nil {
+	if err := s.run(); err != nil {
 		return nil, errors.Join(err, s.halt())
 	}
 	return s, nil
 }
 
-func (s *Server) build(files store, ports layout) (temporal.Server, error) {
-	return temporal.NewServer(
+func (s *Server) build(files store, ports layout) (err error) {
+	defer func() {
+		switch cause := recover().(type) {
+		case nil:
+		case fatal:
+			err = cause
+		default:
+			panic(cause)
+		}
+	}()
+	s.impl, err = temporal.NewServer(
 		temporal.WithConfig(serverConfig(files, ports)),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithStaticHosts(ports.hosts),
@@ -106,19 +115,14 @@ func (s *Server) build(files store, ports layout) (temporal.Server, error) {
 		temporal.WithChainedFrontendGrpcInterceptors(s.drain.intercept),
 		temporal.WithCustomMetricsHandler(metrics.NoopMetricsHandler),
 	)
+	return err
 }
 
-// guard runs f where the server's log may end the goroutine with a fatal message.
-func (s *Server) guard(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := errors.New("the server gave up")
-		defer func() { done <- err }()
-		err = f()
-	}()
-	err := <-done
-	if fatal := s.log.state.fatal.Load(); fatal != nil {
-		return errors.New(*fatal)
+func (s *Server) run() error {
+	s.log.enter(starting)
+	err := s.impl.Start()
+	if cause := s.log.state.fatal.Load(); cause != nil {
+		return *cause
 	}
 	return err
 }

@@ -38,6 +38,8 @@ func latency() dynamicconfig.StaticClient {
 		// One process serves every task queue, so partitions only add a hop.
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+		// A run whose worker was killed in the middle of a workflow task goes on after this.
+		dynamicconfig.DefaultWorkflowTaskTimeout.Key(): 5 * time.Second,
 		// About once in a thousand a waiter misses the end of a run and waits for this to pass.
 		dynamicconfig.HistoryLongPollExpirationInterval.Key(): 2 * time.Second,
 	}
