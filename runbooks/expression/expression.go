@@ -1,26 +1,28 @@
 // Package expression is the condition language of documents: expr, with typed
-// environments, bounded in memory and free of clocks. Nothing in it may run in
-// workflow code: expr walks maps in random order.
+// environments, a small choice of its functions, bounded in memory and free of
+// clocks. What can not be answered is an error, and never true. Nothing in it
+// may run in workflow code: expr walks maps in random order.
 package expression
 
 import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync"
-	"unicode/utf8"
 
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
-	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/optimizer"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 )
 
 const (
-	maxLength    = 4096 // bytes of one expression
-	maxNodes     = 1000
+	maxLength = 4096 // bytes of one expression
+	maxNodes  = 1000
+	// memoryBudget is how many elements one evaluation may make.
 	memoryBudget = 100_000
 )
 
@@ -31,6 +33,7 @@ type Env = types.Map
 type Error struct {
 	Offset int
 	Text   string
+	Hint   string
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -39,80 +42,101 @@ func (e *Error) Error() string { return e.Text }
 type Program struct {
 	source  string
 	program *vm.Program
+	result  reflect.Type
 }
 
 // Bool compiles a condition.
-func Bool(source string, env Env) (*Program, error) {
-	return compile(source, env, expr.AsBool())
-}
+func Bool(source string, env Env) (*Program, error) { return compile(source, env, reflect.Bool) }
 
 // Any compiles an expression of whatever type.
-func Any(source string, env Env) (*Program, error) {
-	return compile(source, env)
+func Any(source string, env Env) (*Program, error) { return compile(source, env, reflect.Invalid) }
+
+func compile(source string, env Env, want reflect.Kind) (*Program, error) {
+	syntax, err := Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	return syntax.compile(env, want)
 }
 
-func compile(source string, env Env, extra ...expr.Option) (p *Program, err error) {
-	if len(source) > maxLength {
-		return nil, &Error{Text: fmt.Sprintf("the expression has %d bytes; the limit is %d", len(source), maxLength)}
-	}
-	if !utf8.ValidString(source) {
-		return nil, &Error{Text: "the expression is not valid UTF-8"}
-	}
+// Bool compiles the expression as a condition. An expression is compiled once.
+func (s *Syntax) Bool(env Env) (*Program, error) { return s.compile(env, reflect.Bool) }
+
+// Any compiles the expression as one of whatever type. An expression is
+// compiled once.
+func (s *Syntax) Any(env Env) (*Program, error) { return s.compile(env, reflect.Invalid) }
+
+func (s *Syntax) compile(env Env, want reflect.Kind) (p *Program, err error) {
 	defer func() {
 		// The compiler reads other people's text; its bugs are not our crash.
 		if r := recover(); r != nil {
-			p, err = nil, &Error{Text: fmt.Sprintf("the expression can not be compiled: %v", r)}
+			p, err = nil, &Error{Text: oneLine(fmt.Sprintf("the expression can not be compiled: %v", r))}
 		}
 	}()
-	options := append([]expr.Option{expr.Env(env), expr.DisableBuiltin("now"), expr.MaxNodes(maxNodes)}, extra...)
-	program, err := expr.Compile(source, options...)
+	if err := s.closed(env); err != nil {
+		return nil, err
+	}
+	config := &conf.Config{
+		Optimize: true, ShortCircuit: true, MaxNodes: maxNodes,
+		Builtins: grammar.Builtins, Functions: functions, Expect: want, ExpectAny: true,
+	}
+	config.WithEnv(env)
+	result, err := checker.Check(s.tree, config)
 	if err != nil {
-		return nil, placed(source, err)
+		return nil, s.explain(err, env)
 	}
-	return &Program{source: source, program: program}, nil
-}
-
-func placed(source string, err error) error {
-	var at *file.Error
-	if !errors.As(err, &at) {
-		return &Error{Text: err.Error()}
-	}
-	return &Error{Offset: byteOffset(source, at.From), Text: at.Message}
-}
-
-func byteOffset(source string, runes int) int {
-	n := 0
-	for i := range source {
-		if n == runes {
-			return i
+	config.Expect = reflect.Invalid // expr would make false of nothing
+	// What must fail rather than answer is put in when the types are known to be
+	// right, so that messages are about what was written.
+	if harden(&s.tree.Node) {
+		if _, err := checker.Check(s.tree, config); err != nil {
+			return nil, s.explain(err, env)
 		}
-		n++
 	}
-	return len(source)
+	if err := optimizer.Optimize(&s.tree.Node, config); err != nil {
+		return nil, s.explain(err, env)
+	}
+	program, err := compiler.Compile(s.tree, config)
+	if err != nil {
+		return nil, s.explain(err, env)
+	}
+	return &Program{source: s.source, program: program, result: result}, nil
 }
 
-// Type is the static type of the result; nil when it is not known.
-func (p *Program) Type() reflect.Type { return p.program.Node().Type() }
+// closed refuses a name whose fields are known without one of them: steps alone,
+// or steps[x], could name a step that has not run.
+func (s *Syntax) closed(env Env) error {
+	for _, ref := range s.References {
+		fields, isMap := env[ref.Path[0]].(types.Map)
+		if _, open := fields[types.Extra]; isMap && !open && len(ref.Path) == 1 {
+			return &Error{
+				Offset: ref.Offset,
+				Text:   fmt.Sprintf("%s is no value by itself", ref.Path[0]),
+				Hint:   fmt.Sprintf("name what you want of it: %s.NAME", ref.Path[0]),
+			}
+		}
+	}
+	return nil
+}
 
-// machines are reused: a fresh one costs more than a condition.
-var machines = sync.Pool{New: func() any { return &vm.VM{MemoryBudget: memoryBudget} }}
+// Type is the static type of the result; an interface when it is not known.
+func (p *Program) Type() reflect.Type { return p.result }
 
 // Eval runs the program. A failure means that the question has no answer.
 func (p *Program) Eval(values map[string]any) (result any, err error) {
-	machine := machines.Get().(*vm.VM)
-	defer machines.Put(machine)
 	defer func() {
 		if r := recover(); r != nil {
-			result, err = nil, fmt.Errorf("evaluate %q: %v", p.source, r)
+			result, err = nil, fmt.Errorf("evaluate %q: %s", p.source, oneLine(fmt.Sprint(r)))
 		}
 	}()
+	machine := vm.VM{MemoryBudget: memoryBudget}
 	result, err = machine.Run(p.program, values)
 	if err != nil {
-		var at *file.Error
-		if errors.As(err, &at) {
-			return nil, fmt.Errorf("evaluate %q: %s", p.source, at.Message)
+		text := err.Error()
+		if at := (*file.Error)(nil); errors.As(err, &at) {
+			text = at.Message
 		}
-		return nil, fmt.Errorf("evaluate %q: %w", p.source, err)
+		return nil, fmt.Errorf("evaluate %q: %s", p.source, plainWords(text))
 	}
 	return result, nil
 }
@@ -125,70 +149,51 @@ func (p *Program) True(values map[string]any) (bool, error) {
 	}
 	b, ok := result.(bool)
 	if !ok {
-		return false, fmt.Errorf("evaluate %q: got %T, not a bool", p.source, result)
+		return false, fmt.Errorf("evaluate %q: %w", p.source, notBool(result))
 	}
 	return b, nil
 }
 
-// Reference is a use of a name and what follows it: steps.release.outcome.
-type Reference struct {
-	Path   []string
-	Offset int
+func notBool(result any) error {
+	if result == nil {
+		return errors.New("there is no value")
+	}
+	return fmt.Errorf("the answer is %s, not true or false", TypeName(reflect.TypeOf(result)))
 }
 
-// References lists the member paths that an expression reads. A path ends where
-// it is no longer made of constant names. What does not parse reads nothing.
-func References(source string) []Reference {
-	tree, err := parse(source)
+// Constant is the answer of an expression that asks about nothing, or that
+// needs not to: false and anything.
+func (s *Syntax) Constant() (answer, constant bool) {
+	if answer, constant := shortCircuit(s.tree.Node); constant {
+		return answer, true
+	}
+	if len(s.References) > 0 {
+		return false, false
+	}
+	program, err := Bool(s.source, Env{})
 	if err != nil {
-		return nil
+		return false, false
 	}
-	c := &collector{source: source}
-	ast.Walk(&tree.Node, c)
-	return c.found
+	answer, err = program.True(nil)
+	return answer, err == nil
 }
 
-func parse(source string) (tree *parser.Tree, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("parse: %v", r)
-		}
-	}()
-	if len(source) > maxLength {
-		return nil, errors.New("too long")
-	}
-	return parser.Parse(source)
-}
-
-type collector struct {
-	source string
-	found  []Reference
-}
-
-// Visit keeps every member chain; a longer chain comes after the shorter ones
-// that it contains, because the walk is from the leaves up.
-func (c *collector) Visit(node *ast.Node) {
-	path := memberPath(*node)
-	if path == nil {
-		return
-	}
-	c.found = append(c.found, Reference{Path: path, Offset: byteOffset(c.source, (*node).Location().From)})
-}
-
-func memberPath(node ast.Node) []string {
+func shortCircuit(node ast.Node) (answer, constant bool) {
 	switch n := node.(type) {
-	case *ast.ChainNode:
-		return memberPath(n.Node)
-	case *ast.IdentifierNode:
-		return []string{n.Value}
-	case *ast.MemberNode:
-		base := memberPath(n.Node)
-		name, constant := n.Property.(*ast.StringNode)
-		if base == nil || !constant {
-			return base
+	case *ast.BoolNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		answer, constant = shortCircuit(n.Node)
+		return !answer, constant && (n.Operator == "!" || n.Operator == "not")
+	case *ast.BinaryNode:
+		left, leftKnown := shortCircuit(n.Left)
+		right, rightKnown := shortCircuit(n.Right)
+		switch n.Operator {
+		case "&&", "and":
+			return left && right, leftKnown && rightKnown || leftKnown && !left || rightKnown && !right
+		case "||", "or":
+			return left || right, leftKnown && rightKnown || leftKnown && left || rightKnown && right
 		}
-		return append(base[:len(base):len(base)], name.Value)
-	default:
-		return nil
 	}
+	return false, false
 }

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -141,6 +142,6 @@ func Text(v any) (string, error) {
 	case nil:
 		return "", fmt.Errorf("there is no value")
 	default:
-		return "", fmt.Errorf("a %T can not be part of a string", v)
+		return "", fmt.Errorf("a %s can not be part of a text", TypeName(reflect.TypeOf(v)))
 	}
 }
