@@ -33,6 +33,11 @@ type Options struct {
 	// the loopback, with a token that only this process knows, without the
 	// receiver, and without a say about documents that it is not asked to run.
 	Standalone bool
+	// User is who asks a standalone engine; identity.Local unless set.
+	User string
+	// Hold keeps the worker from starting, so that no run goes on before Work is
+	// called. Runs can be looked at, started and cancelled meanwhile.
+	Hold bool
 }
 
 // Engine is a running engine.
@@ -83,7 +88,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		func() error { return e.openDocuments(o) },
 		func() error { return e.openAudit() },
 		func() error { return e.openTemporal(ctx) },
-		func() error { return e.startWorker() },
+		func() error { return e.workUnless(o.Hold) },
 		func() error { return e.route(ctx, o) },
 	} {
 		if err := step(); err != nil {
@@ -98,7 +103,7 @@ func (e *Engine) listen(o Options) (err error) {
 	auth := identity.New(e.config.Auth, e.config.TLS.ClientCAFile != "", e.log)
 	if o.Standalone {
 		e.token = rand.Text()
-		auth = identity.NewForToken(e.token, e.log)
+		auth = identity.NewForToken(cmp.Or(o.User, identity.Local), e.token, e.log)
 		e.config.Listen, e.config.TLS = "127.0.0.1:0", TLS{}
 	} else if err := errors.Join(e.config.checkListen(), e.config.Auth.Check()); err != nil {
 		return err
@@ -154,7 +159,15 @@ func (e *Engine) openTemporal(ctx context.Context) (err error) {
 	return nil
 }
 
-func (e *Engine) startWorker() error {
+func (e *Engine) workUnless(hold bool) error {
+	if hold {
+		return nil
+	}
+	return e.Work()
+}
+
+// Work starts the worker: runs that are under way go on.
+func (e *Engine) Work() error {
 	acting, interrupt := context.WithCancel(context.Background())
 	e.interrupt = interrupt
 	options := workflows.WorkerOptions(acting)

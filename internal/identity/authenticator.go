@@ -17,6 +17,7 @@ type Authenticator struct {
 	// certificates makes a client certificate, which the TLS server has verified,
 	// a condition.
 	certificates bool
+	owner        string // of the secret
 	secret       string // of a standalone engine, instead of files
 	crossOrigin  *http.CrossOriginProtection
 	log          *slog.Logger
@@ -29,9 +30,9 @@ func New(c Config, certificates bool, log *slog.Logger) *Authenticator {
 	return &Authenticator{config: c, certificates: certificates, crossOrigin: http.NewCrossOriginProtection(), log: log}
 }
 
-// NewForToken knows one token, which is only in memory. Whoever has it is Local.
-func NewForToken(token string, log *slog.Logger) *Authenticator {
-	return &Authenticator{secret: token, crossOrigin: http.NewCrossOriginProtection(), log: log}
+// NewForToken knows one token, which is only in memory, and who has it.
+func NewForToken(owner, token string, log *slog.Logger) *Authenticator {
+	return &Authenticator{owner: owner, secret: token, crossOrigin: http.NewCrossOriginProtection(), log: log}
 }
 
 // Open reports that no credentials are asked for. Such an engine must listen on
@@ -162,7 +163,7 @@ func (a *Authenticator) bearer(given string) (Identity, error) {
 		if !equal(given, a.secret) {
 			return Identity{}, errWrong
 		}
-		return Identity{Name: Local}, nil
+		return Identity{Name: a.owner}, nil
 	}
 	return a.find(a.config.tokens(), func(_, secret string) bool { return equal(given, secret) })
 }
