@@ -15,7 +15,7 @@ const selectOne = "{database: orders, query: SELECT 1}"
 
 func TestConnectionRefusesAMistakeWithoutShowingIt(t *testing.T) {
 	file := secretFile(t, "postgres://engine:"+password+"@h:port/orders")
-	odd := secretFile(t, "host=h password="+password+" password='"+password)
+	odd := secretFile(t, "host=h password=unquoted "+password)
 	for config, says := range map[string]string{
 		"dsn_file: " + file:                            file + " holds no connection string",
 		"dsn_file: " + odd:                             odd + " holds no connection string",

@@ -160,7 +160,7 @@ func TestQueryTakesNoMoreThanItsLimit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // all of it takes longer
 	defer cancel()
 	got, err := b.Run(ctx, "key", actions.Target{})
-	if err != nil || !strings.Contains(string(got), `"count":3,"truncated":true`) {
+	if err != nil || ctx.Err() != nil || !strings.Contains(string(got), `"count":3,"truncated":true`) {
 		t.Errorf("gives %.200s, %v", got, err)
 	}
 }
