@@ -72,9 +72,9 @@ func TestMatchersAreCheckedWhenADocumentLoads(t *testing.T) {
 		`{matchers: ["alertname=~\"(\""], duration: 5m, comment: c}`:          "missing closing )",
 		`{matchers: [alertname], duration: 5m, comment: c}`:                   "expected an operator",
 		`{matchers: ['a="b"', 'a="b",c="d"'], duration: 5m, comment: c}`:      "expected 1 matcher, found 2",
-		`{matchers: [], duration: 5m, comment: c}`:                            "at least 1 item",
-		`{matchers: ['alertname="A"'], duration: 25h, comment: c}`:            "at most 86400 seconds",
-		`{matchers: ['alertname="A"'], duration: 5m, comment: ''}`:            "at least 1 character",
+		`{matchers: [], duration: 5m, comment: c}`:                            "matchers must be at least 1",
+		`{matchers: ['alertname="A"'], duration: 25h, comment: c}`:            "duration must be at most",
+		`{matchers: ['alertname="A"'], duration: 5m, comment: ''}`:            "comment must be at least 1",
 		`{matchers: ['alertname="A"'], duration: 5m, comment: c, by: me}`:     "unknown key",
 		`{matchers: ['alertname="A"', 'x!~"y.*"'], duration: 5m, comment: c}`: "",
 	} {

@@ -151,7 +151,7 @@ func TestWhichPodsADocumentMayName(t *testing.T) {
 		"{namespace: shop, selector: ' '}":                                      "an empty one would mean all pods",
 		"{namespace: shop, selector: 'app=='}":                                  "",
 		"{namespace: shop, selector: 'app in'}":                                 "unable to parse requirement",
-		"{namespace: shop, names: []}":                                          "at least 1 item",
+		"{namespace: shop, names: []}":                                          "names must be at least 1",
 		"{namespace: shop, names: ['a/b']}":                                     "does not match",
 		"{namespace: shop, names: [a], grace_period: 0s}":                       "at least 1",
 		"{namespace: shop, names: [a], phase: Crashed}":                         "can not be \"Crashed\"",

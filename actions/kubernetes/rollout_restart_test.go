@@ -182,7 +182,7 @@ func TestWhatADocumentMayRestart(t *testing.T) {
 		"[shop]":          "must be a mapping",
 		"{deployment: x}": `needs the key "namespace"`,
 		"{namespace: shop, statefulset: db, deployment: null}":        "",
-		"{namespace: " + strings.Repeat("a", 64) + ", deployment: x}": "at most 63 characters",
+		"{namespace: " + strings.Repeat("a", 64) + ", deployment: x}": "namespace must be at most 63",
 		"{namespace: shop, deployment: a.b-c}":                        "",
 	} {
 		action := newSystem(nil, nil).Actions[1]
