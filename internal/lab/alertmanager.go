@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/alertmanager/api/v2/client"
 
+	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
@@ -35,7 +36,7 @@ type AlertmanagerOptions struct {
 
 // Alertmanager is an Alertmanager of its own.
 type Alertmanager struct {
-	Server
+	*child.Server
 	// URL is where it serves, and API its client.
 	URL string
 	API *client.AlertmanagerAPI
@@ -89,15 +90,15 @@ func startAlertmanager(ctx context.Context, dir, name string, options Alertmanag
 	if err := options.write(a.home); err != nil {
 		return nil, fmt.Errorf("configure Alertmanager: %w", err)
 	}
-	a.process, err = runOnFreePorts(ctx, 2, func(ports []int) program {
-		a.listen(address(ports[0]), address(ports[1]), known != nil)
-		return program{
-			name: "Alertmanager", path: path, dir: a.home, log: filepath.Join(dir, name+".log"),
-			args: append([]string{
-				"--config.file=alertmanager.yml", "--storage.path=data", "--web.listen-address=" + address(ports[0]),
+	a.Server, err = child.RunOnFreePorts(ctx, 2, func(ports []int) child.Program {
+		a.listen(child.Address(ports[0]), child.Address(ports[1]), known != nil)
+		return child.Program{
+			Name: "Alertmanager", Path: path, Dir: a.home, Log: filepath.Join(dir, name+".log"),
+			Args: append([]string{
+				"--config.file=alertmanager.yml", "--storage.path=data", "--web.listen-address=" + child.Address(ports[0]),
 			}, options.clusterArguments(a.gossip, known)...),
-			stop: syscall.SIGTERM, orphan: syscall.SIGKILL,
-			ready: answers(a.URL + "/-/ready"),
+			Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
+			Ready: answers(a.URL + "/-/ready"),
 		}
 	})
 	if err != nil {

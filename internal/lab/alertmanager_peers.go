@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/api/v2/client/general"
+
+	"github.com/runbook-engine/runbook/internal/lab/child"
 )
 
 // awaitPeers waits until it sees n members in its cluster, itself included,
@@ -13,7 +15,7 @@ import (
 func (a *Alertmanager) awaitPeers(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	err := poll(ctx, 5*readyEvery, func(ctx context.Context) error { return a.settled(ctx, n) })
+	err := child.Poll(ctx, 5*watchEvery, func(ctx context.Context) error { return a.settled(ctx, n) })
 	if err != nil {
 		return fmt.Errorf("wait for the peers of Alertmanager %s: %w", a.URL, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"syscall"
 
+	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // newCluster fills the empty directory data with a database cluster and
 // returns the password of its superuser postgres.
-func newCluster(ctx context.Context, bin string, as *account, data string) (password string, err error) {
+func newCluster(ctx context.Context, bin string, as *child.Account, data string) (password string, err error) {
 	template, err := clusterTemplate(ctx, bin, as)
 	if err != nil {
 		return "", err
@@ -35,11 +36,11 @@ func newCluster(ctx context.Context, bin string, as *account, data string) (pass
 	if err := os.CopyFS(data, os.DirFS(filepath.Join(template, templateData))); err != nil {
 		return "", err
 	}
-	return string(secret), as.own(data)
+	return string(secret), as.Own(data)
 }
 
 // clusterTemplate returns the template for this version, made now if need be.
-func clusterTemplate(ctx context.Context, bin string, as *account) (string, error) {
+func clusterTemplate(ctx context.Context, bin string, as *child.Account) (string, error) {
 	version, err := programs.PostgreSQLVersion(bin)
 	if err != nil {
 		return "", err
@@ -51,8 +52,8 @@ func clusterTemplate(ctx context.Context, bin string, as *account) (string, erro
 
 // initdb makes a template in dir. initdb itself works in a directory that its
 // user can reach, which the cache need not be.
-func initdb(ctx context.Context, bin string, as *account, dir string) (err error) {
-	work, err := as.privateDir(os.TempDir(), "runbook-lab-initdb-")
+func initdb(ctx context.Context, bin string, as *child.Account, dir string) (err error) {
+	work, err := as.PrivateDir(os.TempDir(), "runbook-lab-initdb-")
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func initdb(ctx context.Context, bin string, as *account, dir string) (err error
 	if err := os.WriteFile(password, []byte(rand.Text()), 0o600); err != nil {
 		return err
 	}
-	if err := as.own(password); err != nil {
+	if err := as.Own(password); err != nil {
 		return err
 	}
 	if err := runInitdb(ctx, bin, as, work, password); err != nil {
@@ -70,23 +71,15 @@ func initdb(ctx context.Context, bin string, as *account, dir string) (err error
 	return os.CopyFS(dir, os.DirFS(work))
 }
 
-func runInitdb(ctx context.Context, bin string, as *account, work, password string) error {
+func runInitdb(ctx context.Context, bin string, as *child.Account, work, password string) error {
 	log := filepath.Join(work, "initdb.log")
-	started, err := launch(program{
-		name: "initdb", path: filepath.Join(bin, "initdb"), user: as, dir: work, log: log, orphan: syscall.SIGTERM,
-		args: []string{"--pgdata=" + filepath.Join(work, templateData), "--username=postgres", "--pwfile=" + password,
+	err := child.RunToEnd(ctx, child.Program{
+		Name: "initdb", Path: filepath.Join(bin, "initdb"), User: as, Dir: work, Log: log, Orphan: syscall.SIGTERM,
+		Args: []string{"--pgdata=" + filepath.Join(work, templateData), "--username=postgres", "--pwfile=" + password,
 			"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
 	})
 	if err != nil {
-		return fmt.Errorf("start initdb: %w", err)
-	}
-	select {
-	case <-started.done:
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), started.kill())
-	}
-	if !started.cmd.ProcessState.Success() {
-		return fmt.Errorf("run initdb: %s; it said:\n%s", started.cmd.ProcessState, tail(log, 0))
+		return err
 	}
 	return os.Remove(log)
 }

@@ -4,10 +4,16 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/runbook-engine/runbook/internal/lab/child"
 )
 
-// watchEvery is how exact the times are that the methods here return.
-const watchEvery = 10 * time.Millisecond
+const (
+	// watchEvery is how exact the times are that the methods here return.
+	watchEvery = 10 * time.Millisecond
+	// readyWithin bounds the time for the parts to find each other.
+	readyWithin = 30 * time.Second
+)
 
 // Exhaust makes the service leak its connections until the pool is full, and
 // returns when it was.
@@ -51,7 +57,7 @@ func (l *Lab) AwaitAlert(ctx context.Context, name, state string) (time.Time, er
 }
 
 func moment(ctx context.Context, what string, check func(context.Context) error) (time.Time, error) {
-	if err := poll(ctx, watchEvery, check); err != nil {
+	if err := child.Poll(ctx, watchEvery, check); err != nil {
 		return time.Time{}, fmt.Errorf("wait for %s: %w", what, err)
 	}
 	return time.Now(), nil

@@ -19,6 +19,9 @@ func answers(url string) func(context.Context) error {
 	}
 }
 
+// excerptBytes is how much of a bad answer an error shows.
+const excerptBytes = 2000
+
 // request returns the body of an answer of the 200s; others are errors.
 func request(ctx context.Context, method, url string, body io.Reader) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, body)
@@ -35,7 +38,7 @@ func request(ctx context.Context, method, url string, body io.Reader) ([]byte, e
 		return nil, fmt.Errorf("%s %s: read the answer: %w", method, url, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s %s: %s: %s", method, url, response.Status, bytes.TrimSpace(text[:min(len(text), tailBytes)]))
+		return nil, fmt.Errorf("%s %s: %s: %s", method, url, response.Status, bytes.TrimSpace(text[:min(len(text), excerptBytes)]))
 	}
 	return text, nil
 }

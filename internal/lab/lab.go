@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/runbook-engine/runbook/internal/lab/child"
 )
 
 // Options says what environment to start. The zero value is a complete one
@@ -178,3 +180,8 @@ func (l *Lab) tidy(keepLogs bool) error {
 	}
 	return errors.Join(failed...)
 }
+
+// FreeAddress is an address host:port of the loopback on which nobody listens
+// now. It is for a server whose address has to be known before it starts;
+// where possible listen on port 0 instead.
+func FreeAddress() (string, error) { return child.FreeAddress() }

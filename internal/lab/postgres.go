@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
@@ -28,7 +29,7 @@ type PostgresOptions struct {
 // Postgres is a PostgreSQL of its own, on the loopback only and without a
 // Unix socket. Its data is not safe against a crash of the machine.
 type Postgres struct {
-	Server
+	*child.Server
 	port     int
 	data     string
 	password string
@@ -46,7 +47,7 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 	if err != nil {
 		return nil, err
 	}
-	data, err := as.privateDir(dir, "runbook-lab-postgres-")
+	data, err := as.PrivateDir(dir, "runbook-lab-postgres-")
 	if err != nil {
 		return nil, fmt.Errorf("make a data directory for PostgreSQL: %w", err)
 	}
@@ -57,20 +58,20 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 	return postgres, nil
 }
 
-func (p *Postgres) start(ctx context.Context, bin string, as *account, dir string, options PostgresOptions) (err error) {
+func (p *Postgres) start(ctx context.Context, bin string, as *child.Account, dir string, options PostgresOptions) (err error) {
 	if p.password, err = newCluster(ctx, bin, as, p.data); err != nil {
 		return fmt.Errorf("make a PostgreSQL cluster: %w", err)
 	}
-	p.process, err = runOnFreePorts(ctx, 1, func(ports []int) program {
+	p.Server, err = child.RunOnFreePorts(ctx, 1, func(ports []int) child.Program {
 		p.port = ports[0]
-		return program{
-			name: "PostgreSQL", path: filepath.Join(bin, "postgres"), user: as,
-			args: append([]string{"-D", p.data}, options.arguments(p.port)...),
-			dir:  p.data, log: filepath.Join(dir, "postgres.log"),
+		return child.Program{
+			Name: "PostgreSQL", Path: filepath.Join(bin, "postgres"), User: as,
+			Args: append([]string{"-D", p.data}, options.arguments(p.port)...),
+			Dir:  p.data, Log: filepath.Join(dir, "postgres.log"),
 			// A fast shutdown; for an orphan an immediate one, which also
 			// frees its shared memory.
-			stop: syscall.SIGINT, orphan: syscall.SIGQUIT,
-			ready: p.ping,
+			Stop: syscall.SIGINT, Orphan: syscall.SIGQUIT,
+			Ready: p.ping,
 		}
 	})
 	return err
@@ -102,7 +103,7 @@ func (p *Postgres) ping(ctx context.Context) error {
 }
 
 // Address is the host:port of the server.
-func (p *Postgres) Address() string { return address(p.port) }
+func (p *Postgres) Address() string { return child.Address(p.port) }
 
 // DSN is the connection URL of the superuser to the database postgres. It
 // holds a password.
@@ -131,4 +132,17 @@ func (p *Postgres) Exec(ctx context.Context, database, sql string) error {
 // Close stops the server and removes its data.
 func (p *Postgres) Close() error {
 	return errors.Join(p.Stop(), os.RemoveAll(p.data))
+}
+
+// databaseAccount is the user that PostgreSQL runs as: ourselves, unless we are
+// root, whom it refuses.
+func databaseAccount() (*child.Account, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	account, err := child.AccountNamed("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("%w: PostgreSQL refuses to run as root; its package brings that user", err)
+	}
+	return account, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/deploy"
+	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
 
@@ -32,7 +33,7 @@ type PrometheusOptions struct {
 // Prometheus is a Prometheus of its own, with the alerting rules of the
 // package deploy.
 type Prometheus struct {
-	Server
+	*child.Server
 	// URL is where it serves, and API its client.
 	URL string
 	API prometheus.API
@@ -49,16 +50,16 @@ func StartPrometheus(ctx context.Context, dir string, options PrometheusOptions)
 		return nil, fmt.Errorf("configure Prometheus: %w", err)
 	}
 	p := &Prometheus{}
-	p.process, err = runOnFreePorts(ctx, 1, func(ports []int) program {
-		p.URL = "http://" + address(ports[0])
-		return program{
-			name: "Prometheus", path: path, dir: home, log: filepath.Join(dir, "prometheus.log"),
-			args: []string{
+	p.Server, err = child.RunOnFreePorts(ctx, 1, func(ports []int) child.Program {
+		p.URL = "http://" + child.Address(ports[0])
+		return child.Program{
+			Name: "Prometheus", Path: path, Dir: home, Log: filepath.Join(dir, "prometheus.log"),
+			Args: []string{
 				"--config.file=prometheus.yml", "--storage.tsdb.path=data",
-				"--web.listen-address=" + address(ports[0]), "--rules.alert.resend-delay=1s",
+				"--web.listen-address=" + child.Address(ports[0]), "--rules.alert.resend-delay=1s",
 			},
-			stop: syscall.SIGTERM, orphan: syscall.SIGKILL,
-			ready: answers(p.URL + "/-/ready"),
+			Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
+			Ready: answers(p.URL + "/-/ready"),
 		}
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/runbook-engine/runbook/internal/lab/child"
 )
 
 // OrdersOptions says how to run the demo service.
@@ -31,7 +33,7 @@ type OrdersOptions struct {
 
 // Orders is the demo service orders-api.
 type Orders struct {
-	Server
+	*child.Server
 	// URL is where it serves.
 	URL string
 	// PoolSize is the size of its connection pool.
@@ -50,17 +52,17 @@ func StartOrders(ctx context.Context, dir, dsnFile string, options OrdersOptions
 		return nil, fmt.Errorf("find the demo service: %w", err)
 	}
 	orders := &Orders{PoolSize: cmp.Or(options.PoolSize, 20)}
-	orders.process, err = runOnFreePorts(ctx, 1, func(ports []int) program {
-		orders.address = address(ports[0])
+	orders.Server, err = child.RunOnFreePorts(ctx, 1, func(ports []int) child.Program {
+		orders.address = child.Address(ports[0])
 		orders.URL = "http://" + orders.address
-		return program{
-			name: "orders-api", path: path, dir: dir, log: filepath.Join(dir, "orders-api.log"),
-			args: []string{
+		return child.Program{
+			Name: "orders-api", Path: path, Dir: dir, Log: filepath.Join(dir, "orders-api.log"),
+			Args: []string{
 				"-listen=" + orders.address, "-dsn-file=" + dsnFile, "-pool-size=" + strconv.Itoa(orders.PoolSize),
 				fmt.Sprintf("-traffic=%g", cmp.Or(options.Traffic, 20)),
 			},
-			stop: syscall.SIGTERM, orphan: syscall.SIGKILL,
-			ready: answers(orders.URL + "/healthz"),
+			Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
+			Ready: answers(orders.URL + "/healthz"),
 		}
 	})
 	if err != nil {

@@ -1,10 +1,10 @@
 //go:build unix
 
-package lab
+package child
 
 import "syscall"
 
-func (a *account) credential() *syscall.Credential {
+func (a *Account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
 	}

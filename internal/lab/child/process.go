@@ -1,4 +1,6 @@
-package lab
+// Package child runs other programs as processes that die with ours, even when
+// it is killed, and that tell why they did not start.
+package child
 
 import (
 	"bytes"
@@ -12,25 +14,27 @@ import (
 	"time"
 )
 
-// program describes a child process.
-type program struct {
-	name string // as messages call it
-	path string
-	args []string
-	env  []string // on top of the clean environment that each child gets
-	dir  string   // working directory
-	log  string   // file that its output is appended to
-	// user to run as; nil is our own.
-	user *account
-	// stop asks for an orderly end; orphan is what it gets when we die.
-	stop, orphan syscall.Signal
-	// ready reports nil once the program can be used.
-	ready func(context.Context) error
+// Program describes a child process.
+type Program struct {
+	Name string // as messages call it
+	Path string
+	Args []string
+	// Dir is the working directory and the home. Of our environment a child
+	// gets the PATH only.
+	Dir string
+	// Log is the file that its output is appended to.
+	Log string
+	// User to run as.
+	User *Account
+	// Stop asks for an orderly end; Orphan is what it gets when we die.
+	Stop, Orphan syscall.Signal
+	// Ready reports nil once the program can be used.
+	Ready func(context.Context) error
 }
 
 // process is a running child. It dies with us, even when we are killed.
 type process struct {
-	program
+	Program
 	cmd  *exec.Cmd
 	from int64         // where its part of the log begins
 	done chan struct{} // closed when it has ended
@@ -43,21 +47,38 @@ const (
 	tailBytes   = 2000
 )
 
-// run starts the program and waits until it is ready. A program that is not
+// run starts a program and waits until it is ready. A program that is not
 // is ended, and the error has the last lines of its log.
-func run(ctx context.Context, p program) (*process, error) {
+func run(ctx context.Context, p Program) (*process, error) {
 	started, err := launch(p)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", p.name, err)
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	if err := started.awaitReady(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w; its log %s ends:\n%s", p.name, err, p.log, tail(p.log, started.from)), started.kill())
+		return nil, errors.Join(fmt.Errorf("start %s: %w; its log %s ends:\n%s", p.Name, err, p.Log, tail(p.Log, started.from)), started.kill())
 	}
 	return started, nil
 }
 
-func launch(p program) (*process, error) {
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// RunToEnd runs a program that ends by itself, and wants it to succeed.
+func RunToEnd(ctx context.Context, p Program) error {
+	started, err := launch(p)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	select {
+	case <-started.done:
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), started.kill())
+	}
+	if !started.cmd.ProcessState.Success() {
+		return fmt.Errorf("run %s: %s; it said:\n%s", p.Name, started.cmd.ProcessState, tail(p.Log, started.from))
+	}
+	return nil
+}
+
+func launch(p Program) (*process, error) {
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +87,14 @@ func launch(p program) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(p.path, p.args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "TMPDIR=" + os.TempDir(), "LC_ALL=C", "TZ=UTC"}, p.env...)
-	unwatch, err := startChild(cmd, p.user, p.orphan)
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, log, log
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.Dir, "TMPDIR=" + os.TempDir(), "LC_ALL=C", "TZ=UTC"}
+	unwatch, err := startChild(cmd, p.User, p.Orphan)
 	if err != nil {
 		return nil, err
 	}
-	started := &process{program: p, cmd: cmd, from: from, done: make(chan struct{})}
+	started := &process{Program: p, cmd: cmd, from: from, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // how it ended is in ProcessState
 		unwatch()
@@ -94,12 +115,12 @@ func (p *process) awaitReady(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	return poll(ctx, readyEvery, p.ready)
+	return Poll(ctx, readyEvery, p.Ready)
 }
 
-// poll repeats check until it reports nil or the context ends; then its error
+// Poll repeats check until it reports nil or the context ends; then its error
 // names the reason and what the last check found.
-func poll(ctx context.Context, every time.Duration, check func(context.Context) error) error {
+func Poll(ctx context.Context, every time.Duration, check func(context.Context) error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -117,14 +138,14 @@ func poll(ctx context.Context, every time.Duration, check func(context.Context) 
 
 // end stops the process in order, and kills it when it does not obey.
 func (p *process) end() error {
-	if err := p.signal(p.stop); err != nil {
+	if err := p.signal(p.Stop); err != nil {
 		return err
 	}
 	select {
 	case <-p.done:
 		return nil
 	case <-time.After(stopWithin):
-		return errors.Join(fmt.Errorf("stop %s: still running %s after %s; killed", p.name, stopWithin, p.stop), p.kill())
+		return errors.Join(fmt.Errorf("stop %s: still running %s after %s; killed", p.Name, stopWithin, p.Stop), p.kill())
 	}
 }
 
@@ -140,7 +161,7 @@ func (p *process) kill() error {
 func (p *process) signal(signal syscall.Signal) error {
 	err := p.cmd.Process.Signal(signal)
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("send %s to %s: %w", signal, p.name, err)
+		return fmt.Errorf("send %s to %s: %w", signal, p.Name, err)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package lab
+package child
 
 import (
 	"errors"
@@ -8,6 +8,6 @@ import (
 	"syscall"
 )
 
-func startChild(*exec.Cmd, *account, syscall.Signal) (unwatch func(), err error) {
+func startChild(*exec.Cmd, *Account, syscall.Signal) (unwatch func(), err error) {
 	return nil, errors.New("the lab needs Linux or macOS; docker-compose.yml describes the same environment in containers")
 }

@@ -1,4 +1,4 @@
-package lab
+package child
 
 import (
 	"os/exec"
@@ -24,7 +24,7 @@ var starter = sync.OnceValue(func() chan<- func() {
 // startChild starts cmd in a process group of its own, so that a Ctrl-C in our
 // terminal does not reach it before we decide. It gets the orphan signal when
 // we die. The function returned is called once cmd has ended.
-func startChild(cmd *exec.Cmd, as *account, orphan syscall.Signal) (unwatch func(), err error) {
+func startChild(cmd *exec.Cmd, as *Account, orphan syscall.Signal) (unwatch func(), err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as.credential(), Pdeathsig: orphan}
 	result := make(chan error)
 	starter() <- func() { result <- cmd.Start() }

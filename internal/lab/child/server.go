@@ -1,4 +1,4 @@
-package lab
+package child
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Server is a program of the lab that can be stopped, killed and started
+// Server is a running program that can be stopped, killed and started
 // again, on the same port and with the same data. Its methods are not for
 // concurrent use.
 type Server struct {
@@ -25,7 +25,7 @@ func (s *Server) Kill() error { return s.process.kill() }
 // Start starts a server that was stopped or killed, and waits until it is
 // ready.
 func (s *Server) Start(ctx context.Context) error {
-	started, err := runPatiently(ctx, s.process.program)
+	started, err := runPatiently(ctx, s.process.Program)
 	if err == nil {
 		s.process = started
 	}
@@ -33,7 +33,7 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 // Log is the file that the output of the server goes to.
-func (s *Server) Log() string { return s.process.log }
+func (s *Server) Log() string { return s.process.Program.Log }
 
 // PID is the process id of the server.
 func (s *Server) PID() int { return s.process.cmd.Process.Pid }
@@ -52,7 +52,7 @@ func isPassing(err error) bool {
 }
 
 // runPatiently is run, again and again while what hinders the start will pass.
-func runPatiently(ctx context.Context, p program) (*process, error) {
+func runPatiently(ctx context.Context, p Program) (*process, error) {
 	deadline := time.Now().Add(stopWithin)
 	for {
 		started, err := run(ctx, p)
@@ -65,31 +65,33 @@ func runPatiently(ctx context.Context, p program) (*process, error) {
 
 const portTries = 5
 
-// runOnFreePorts starts a program that listens on n free ports of the
-// loopback. Somebody may take a port between its choice and the start: then
-// others are tried.
-func runOnFreePorts(ctx context.Context, n int, describe func(ports []int) program) (*process, error) {
+// RunOnFreePorts starts a program that listens on n free ports of the
+// loopback, and waits until it is ready. One that is not is ended, and the
+// error has the last lines of its log. Somebody may take a port between its
+// choice and the start: then others are tried.
+func RunOnFreePorts(ctx context.Context, n int, describe func(ports []int) Program) (*Server, error) {
 	for try := 1; ; try++ {
 		ports, err := freePorts(n)
 		if err != nil {
 			return nil, err
 		}
 		started, err := run(ctx, describe(ports))
-		if err == nil || !isPassing(err) || try == portTries {
-			return started, err
+		if err == nil {
+			return &Server{started}, nil
+		}
+		if !isPassing(err) || try == portTries {
+			return nil, err
 		}
 	}
 }
 
-// FreeAddress is an address host:port of the loopback on which nobody listens
-// now. It is for a server whose address has to be known before it starts;
-// where possible listen on port 0 instead.
+// FreeAddress is an address of the loopback on which nobody listens now.
 func FreeAddress() (string, error) {
 	ports, err := freePorts(1)
 	if err != nil {
 		return "", err
 	}
-	return address(ports[0]), nil
+	return Address(ports[0]), nil
 }
 
 // freePorts holds each port until all are found, so that they differ.
@@ -106,4 +108,5 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// Address is a port of the loopback as host:port.
+func Address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package lab
+package child
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // that its parent died: a shell waits for the end of a pipe that only we hold,
 // and then sends the orphan signal. The function returned ends that shell; it
 // is called once cmd has ended.
-func startChild(cmd *exec.Cmd, as *account, orphan syscall.Signal) (unwatch func(), err error) {
+func startChild(cmd *exec.Cmd, as *Account, orphan syscall.Signal) (unwatch func(), err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as.credential()}
 	if err := cmd.Start(); err != nil {
 		return nil, err
