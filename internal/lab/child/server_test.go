@@ -134,7 +134,7 @@ func TestPrivateDirLeavesADirectoryThatOthersCannotPass(t *testing.T) {
 	if err := os.Chmod(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for account, want := range map[*Account]string{nil: closed, {os.Getuid(), os.Getgid()}: os.TempDir()} {
+	for account, want := range map[*Account]string{nil: closed, {os.Getuid(), os.Getgid()}: filepath.Clean(os.TempDir())} {
 		dir, err := account.PrivateDir(closed, "private-")
 		if err != nil {
 			t.Fatal(err)
