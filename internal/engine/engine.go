@@ -161,6 +161,7 @@ func (e *Engine) openTemporal(ctx context.Context) (err error) {
 
 func (e *Engine) workUnless(hold bool) error {
 	if hold {
+		e.runs.Hold(true)
 		return nil
 	}
 	return e.Work()
@@ -186,6 +187,7 @@ func (e *Engine) Work() error {
 		return fmt.Errorf("start the worker: %w", err)
 	}
 	e.worker = w
+	e.runs.Hold(false)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -30,6 +31,7 @@ type Service struct {
 	client client.Client
 	hub    *Hub
 	queue  string
+	held   atomic.Bool
 }
 
 // New makes a service that gives its runs to the workers of a task queue. Changes of runs on workers of this process are heard
@@ -110,6 +112,9 @@ func (s *Service) Cancel(ctx context.Context, id string, request workflows.Cance
 
 // Get is the state of a run.
 func (s *Service) Get(ctx context.Context, id string) (run.Run, error) {
+	if s.held.Load() {
+		return s.kept(ctx, id)
+	}
 	var r run.Run
 	value, err := s.ask(ctx, id)
 	var gone *serviceerror.NotFound
