@@ -25,6 +25,9 @@ type Activities struct {
 	Catalog   *actions.Catalog
 	Evaluator *runbooks.Evaluator
 	Audit     *audit.Log
+	// Escalation names the connection by which people are told; without it the
+	// only one.
+	Escalation string
 	// Windows names the maintenance windows that are open at a time.
 	Windows func(time.Time) []string
 	// Changed is told when something happened in a run. It must not block.

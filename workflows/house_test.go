@@ -46,12 +46,6 @@ func (h *house) log() []string {
 	return slices.Clone(h.effects)
 }
 
-func (h *house) on(name string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.lamps[name]
-}
-
 func (h *house) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,6 +69,8 @@ type countResult struct {
 }
 
 type raiseParams struct {
+	Connection  string            `json:"connection,omitempty" optional:"true" doc:"Connection."`
+	Alertname   string            `json:"alertname" doc:"Name."`
 	Labels      map[string]string `json:"labels" doc:"Labels."`
 	Annotations map[string]string `json:"annotations" doc:"Annotations."`
 }
@@ -118,7 +114,7 @@ func (h *house) system() actions.System {
 			},
 		}),
 		actions.Define(actions.Def[raiseParams, actions.Nothing]{
-			Name: "alertmanager.raise", Doc: "Call people.", Risk: actions.Disruptive, Example: "{labels: {a: b}, annotations: {}}",
+			Name: "alertmanager.raise", Doc: "Call people.", Risk: actions.Disruptive, Example: "{alertname: A, labels: {a: b}, annotations: {}}",
 			Target: func(raiseParams) string { return "alert" }, Run: h.raise,
 		}),
 	}}

@@ -42,19 +42,24 @@ func (a *Activities) message(c Conclusion) (Message, error) {
 			m.Summary = a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
 		}
 	}
-	m.Labels = messageLabels(c.Plan, name, m.Severity)
+	m.Labels = messageLabels(c.Plan, m.Severity)
 	m.Annotations = map[string]string{
 		"summary": m.Summary, "description": m.Story, "run": c.Run.ID, "outcome": string(c.Run.Outcome),
 		"show": "runbook runs show " + c.Run.ID,
 	}
+	with := map[string]any{"alertname": name, "labels": m.Labels, "annotations": m.Annotations}
+	if a.Escalation != "" {
+		with["connection"] = a.Escalation
+	}
 	var err error
-	m.With, err = json.Marshal(map[string]any{"labels": m.Labels, "annotations": m.Annotations})
+	m.With, err = json.Marshal(with)
 	return m, err
 }
 
 // messageLabels are those of the alert that started the run, so that the team's
-// routes and inhibitions by service or environment still work.
-func messageLabels(p runbooks.Plan, name, severity string) map[string]string {
+// routes and inhibitions by service or environment still work. The action has
+// the name of the alert as a parameter of its own.
+func messageLabels(p runbooks.Plan, severity string) map[string]string {
 	labels := map[string]string{}
 	if p.Alert != nil {
 		for key, value := range p.Alert.Labels {
@@ -63,7 +68,7 @@ func messageLabels(p runbooks.Plan, name, severity string) map[string]string {
 		labels["source_alertname"] = p.Alert.Name()
 		labels["episode"] = p.Episode
 	}
-	labels["alertname"] = name
+	delete(labels, "alertname")
 	labels["severity"] = severity
 	labels["runbook"] = p.Runbook
 	labels[runbooks.OwnLabel] = runbooks.OwnValue

@@ -255,7 +255,7 @@ func TestEscalationTellsTheStory(t *testing.T) {
 		t.Fatalf("alerts %v, escalation %+v", b.house.alerts, r.Escalation)
 	}
 	a := b.house.alerts[0]
-	if a.Labels["alertname"] != workflows.EscalationAlert || a.Labels["severity"] != "page" || a.Labels["room"] != "hall" ||
+	if a.Alertname != workflows.EscalationAlert || a.Labels["severity"] != "page" || a.Labels["room"] != "hall" ||
 		a.Labels["source_alertname"] != "Dark" || a.Labels[runbooks.OwnLabel] != runbooks.OwnValue {
 		t.Errorf("labels %v", a.Labels)
 	}
@@ -311,7 +311,7 @@ func TestAProposalTellsPeopleAndDoesNothing(t *testing.T) {
 		t.Fatalf("mode %s, alerts %v", r.Mode, b.house.alerts)
 	}
 	a := b.house.alerts[0]
-	if a.Labels["alertname"] != workflows.ProposalAlert || !strings.Contains(a.Annotations["description"], "would run on 1 targets") {
+	if a.Alertname != workflows.ProposalAlert || !strings.Contains(a.Annotations["description"], "would run on 1 targets") {
 		t.Errorf("proposal %v", a)
 	}
 }
