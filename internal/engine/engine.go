@@ -180,7 +180,7 @@ func (e *Engine) Work() error {
 	}
 	w := worker.New(e.client, e.config.Temporal.TaskQueue, options)
 	workflows.Register(w, &workflows.Activities{
-		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit,
+		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.escalates,
 		Windows: e.config.openWindows, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
 	})
 	if err := w.Start(); err != nil {
