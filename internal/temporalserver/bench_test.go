@@ -122,6 +122,43 @@ func BenchmarkFloorThroughput(b *testing.B) {
 	b.ReportMetric(float64(n)/time.Since(began).Seconds(), "runs/s")
 }
 
+// BenchmarkListed is the time from the acknowledged start of a run until a search finds it.
+func BenchmarkListed(b *testing.B) {
+	c := dial(b, start(b, Options{}))
+	var took []time.Duration
+	for b.Loop() {
+		id := fmt.Sprint("run/", len(took))
+		execute(b, c, id, oneActivity)
+		began := time.Now()
+		for n := int64(0); n == 0; {
+			var err error
+			if n, err = count(b.Context(), c, fmt.Sprintf("WorkflowId = %q", id)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		took = append(took, time.Since(began))
+	}
+	reportLatency(b, took)
+}
+
+// BenchmarkStart is a server on a directory that has one already, as at each start but the first.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	start(b, Options{Dir: dir}).Stop()
+	var took, stop []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		s := start(b, Options{Dir: dir})
+		took = append(took, time.Since(began))
+		began = time.Now()
+		s.Stop()
+		stop = append(stop, time.Since(began))
+	}
+	reportLatency(b, took)
+	slices.Sort(stop)
+	b.ReportMetric(stop[len(stop)/2].Seconds()*1000, "stop-p50-ms")
+}
+
 // cpuTime is what this process, server and worker, has used.
 func cpuTime(tb testing.TB) time.Duration {
 	var usage syscall.Rusage

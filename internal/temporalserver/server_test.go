@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -31,13 +32,17 @@ func count(ctx context.Context, c client.Client, query string) (int64, error) {
 }
 
 func TestRestartKeepsHistory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "missing", "a b#c%20?d")
+	parent := filepath.Join(t.TempDir(), "missing")
+	dir := filepath.Join(parent, "a b#c%20?d")
 	first := start(t, Options{Dir: dir})
 	c := dial(t, first)
 	work(t, c)
 	execute(t, c, "kept", oneActivity)
 	finished(t, c, "kept")
 	first.Stop()
+	if places, err := os.ReadDir(parent); err != nil || len(places) != 1 {
+		t.Errorf("the state is in %v (%v), want it in %s", places, err, dir)
+	}
 
 	second := dial(t, start(t, Options{Dir: dir}))
 	finished(t, second, "kept")
@@ -72,7 +77,7 @@ func TestOnlyWeCanReadTheState(t *testing.T) {
 }
 
 func TestRetentionIsTheAuditPromise(t *testing.T) {
-	dir := t.TempDir()
+	same := t.TempDir()
 	retention := func(o Options) time.Duration {
 		s := start(t, o)
 		defer s.Stop()
@@ -83,12 +88,16 @@ func TestRetentionIsTheAuditPromise(t *testing.T) {
 		}
 		return desc.Config.WorkflowExecutionRetentionTtl.AsDuration()
 	}
-	for _, c := range []struct{ ask, want time.Duration }{
-		{0, 180 * 24 * time.Hour},
-		{400 * 24 * time.Hour, 400 * 24 * time.Hour},
-		{24 * time.Hour, 400 * 24 * time.Hour},
+	for _, c := range []struct {
+		dir       string
+		ask, want time.Duration
+	}{
+		{same, 0, 180 * 24 * time.Hour},
+		{same, 400 * 24 * time.Hour, 400 * 24 * time.Hour},
+		{same, 24 * time.Hour, 400 * 24 * time.Hour},
+		{t.TempDir(), 2 * time.Hour, 2 * time.Hour},
 	} {
-		if got := retention(Options{Dir: dir, Retention: c.ask}); got != c.want {
+		if got := retention(Options{Dir: c.dir, Retention: c.ask}); got != c.want {
 			t.Errorf("asked for %s: retention is %s, want %s", c.ask, got, c.want)
 		}
 	}
@@ -201,5 +210,36 @@ func TestEagerStartAndActivities(t *testing.T) {
 	defer mu.Unlock()
 	if !eagerTask || !eagerActivity {
 		t.Errorf("the answer to the start held the first task: %t; the answer to the task held the activity: %t", eagerTask, eagerActivity)
+	}
+}
+
+func TestADeadWorkersTaskIsTakenUpAfterFiveSeconds(t *testing.T) {
+	c := dial(t, start(t, Options{}))
+	execute(t, c, "run", oneActivity)
+	event, err := c.GetWorkflowHistory(t.Context(), "run", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := event.GetWorkflowExecutionStartedEventAttributes().GetWorkflowTaskTimeout().AsDuration(); got != 5*time.Second {
+		t.Errorf("the timeout of a workflow task is %s", got)
+	}
+}
+
+// A waiter that missed the end of a run asks again when its long poll ends; by default that takes 20 seconds.
+func TestAWaiterAsksAgainSoon(t *testing.T) {
+	c := dial(t, start(t, Options{}))
+	execute(t, c, "run", oneActivity)
+	began := time.Now()
+	_, err := c.WorkflowService().GetWorkflowExecutionHistory(t.Context(), &workflowservice.GetWorkflowExecutionHistoryRequest{
+		Namespace:              DefaultNamespace,
+		Execution:              &commonpb.WorkflowExecution{WorkflowId: "run"},
+		WaitNewEvent:           true,
+		HistoryEventFilterType: enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("a long poll took %s", took)
 	}
 }
