@@ -36,7 +36,7 @@ summary: Pass some time.
 triggers: [{alert: %s}]
 autonomy: auto
 steps: [{id: pause, do: wait, with: {duration: 0s}}]
-verify: {do: wait, with: {duration: 0s}, until: "true", every: 1s, within: 1s}
+verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s"), every: 1s, within: 1s}
 `
 
 // serve starts an engine on a config, whose relative paths are below dir, and
@@ -106,7 +106,7 @@ func TestAnAlertBecomesARun(t *testing.T) {
 	if status, text := get(t, e.URL()+"/-/ready"); status != http.StatusOK {
 		t.Fatalf("not ready: %d %s", status, text)
 	}
-	startsAt := time.Now().UTC()
+	startsAt := time.Now().UTC().Truncate(time.Millisecond)
 	if status, text := do(t, http.MethodPost, e.URL()+WebhookPath, firing("Slow", startsAt)); status != http.StatusOK {
 		t.Fatalf("the webhook answered %d %s", status, text)
 	}

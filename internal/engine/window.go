@@ -21,7 +21,7 @@ type Window struct{ intervals []timeinterval.TimeInterval }
 // them. Alertmanager's own code gives the values their meaning.
 type interval struct {
 	Times       []timeRange `json:"times,omitempty" optional:"true" doc:"Times of the day; none is all day."`
-	Weekdays    []string    `json:"weekdays,omitempty" optional:"true" doc:"Days of the week, such as monday or saturday:sunday."`
+	Weekdays    []string    `json:"weekdays,omitempty" optional:"true" doc:"Days of the week, such as monday:friday or sunday."`
 	DaysOfMonth []string    `json:"days_of_month,omitempty" optional:"true" doc:"Days of the month, such as 1:5 or -3:-1, which counts from the end."`
 	Months      []string    `json:"months,omitempty" optional:"true" doc:"Months, by name or number, such as 1:3 or december."`
 	Years       []string    `json:"years,omitempty" optional:"true" doc:"Years, such as 2026:2027."`

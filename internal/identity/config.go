@@ -28,7 +28,7 @@ type User struct {
 // Empty reports that nobody is listed.
 func (c Config) Empty() bool { return len(c.Tokens) == 0 && len(c.Basic) == 0 }
 
-// Check reports names that are used twice and secrets that can not be read.
+// Check reports names that are used twice.
 func (c Config) Check() error {
 	var failed []error
 	seen := map[string]bool{}
@@ -37,6 +37,14 @@ func (c Config) Check() error {
 			failed = append(failed, fmt.Errorf("auth: the name %q is used twice", s.name))
 		}
 		seen[s.name] = true
+	}
+	return errors.Join(failed...)
+}
+
+// CheckSecrets reports those that can not be read.
+func (c Config) CheckSecrets() error {
+	var failed []error
+	for _, s := range c.secrets() {
 		if _, err := s.file.Read(); err != nil {
 			failed = append(failed, fmt.Errorf("auth: %s: %w", s.name, err))
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -275,14 +276,18 @@ func (a *authority) issue(name string) tls.Certificate {
 
 func TestConfigIsChecked(t *testing.T) {
 	good := file(t, "x")
-	err := identity.Config{
+	c := identity.Config{
 		Tokens: []identity.Token{{Name: "a", File: good}, {Name: "b", File: "/does/not/exist"}},
 		Basic:  []identity.User{{Name: "a", File: good}},
-	}.Check()
-	if err == nil || !strings.Contains(err.Error(), `the name "a" is used twice`) || !strings.Contains(err.Error(), "auth: b: ") {
+	}
+	if err := c.Check(); err == nil || err.Error() != `auth: the name "a" is used twice` {
 		t.Errorf("found %v", err)
 	}
-	if err := (identity.Config{Tokens: []identity.Token{{Name: "a", File: good}}}).Check(); err != nil {
+	if err := c.CheckSecrets(); err == nil || !strings.HasPrefix(err.Error(), "auth: b: read secret: ") {
+		t.Errorf("found %v", err)
+	}
+	c.Tokens, c.Basic = c.Tokens[:1], nil
+	if err := errors.Join(c.Check(), c.CheckSecrets()); err != nil {
 		t.Error(err)
 	}
 }
