@@ -120,6 +120,9 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 		{"Run hides that it was cancelled", "stops when cancelled", "cancelled, it gives", func(_ *lamps, d *def) {
 			d.Run = hiding(d.Run)
 		}},
+		{"Run does not stop", "stops when cancelled", "still running 5s after", func(_ *lamps, d *def) {
+			d.Run = func(context.Context, actions.Key, actions.Target, lampParams) (lampResult, error) { select {} }
+		}},
 		{"Slow is not slow", "stops when cancelled", "ended before", func(_ *lamps, d *def) {
 			sound := d.Run
 			d.Run = func(ctx context.Context, key actions.Key, target actions.Target, p lampParams) (lampResult, error) {
@@ -146,7 +149,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 				return nil
 			}
 		}},
-		{"Run waits for ever", "gives up when the system does not answer", "to give up", func(_ *lamps, d *def) {
+		{"Run waits for ever", "gives up when the system does not answer", "Run is still running 5s after", func(_ *lamps, d *def) {
 			sound := d.Run
 			d.Run = func(ctx context.Context, key actions.Key, target actions.Target, p lampParams) (lampResult, error) {
 				r, err := sound(ctx, key, target, p)
@@ -188,6 +191,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 		}},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
+			t.Parallel()
 			l := newLamps(t, nil)
 			l.broken = func(d *def) { broken.how(l, d) }
 			err := l.testCase().try(t, named(t, broken.by))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"strings"
 	"time"
@@ -47,23 +48,41 @@ func cancelledBefore(tr *trial) error {
 	return tr.unchanged(before, "a call in a cancelled context")
 }
 
-// tryAll calls everything that may block. Only errors matter.
-func (b *bound) tryAll(ctx context.Context, target actions.Target) func(yield func(string, error) bool) {
+// tryAll calls everything that may block, in a context that ends. Only errors
+// matter.
+func (b *bound) tryAll(ctx context.Context, target actions.Target) iter.Seq2[string, error] {
+	run := func() error { _, err := b.Run(ctx, newKey(), target); return err }
+	undo := func() error { return b.Undo(ctx, newKey(), target) }
+	choose := func() error { _, err := b.Targets(ctx); return err }
 	return func(yield func(string, error) bool) {
-		if b.Selects {
-			if _, err := b.Targets(ctx); !yield("Targets", err) {
-				return
-			}
+		if b.Selects && !yield("Targets", ends(ctx, choose)) {
+			return
 		}
-		if b.Undoes() {
-			if err := b.Undo(ctx, newKey(), target); !yield("Undo", err) {
-				return
-			}
+		if b.Undoes() && !yield("Undo", ends(ctx, undo)) {
+			return
 		}
-		_, err := b.Run(ctx, newKey(), target)
-		yield("Run", err)
+		yield("Run", ends(ctx, run))
 	}
 }
+
+// ends gives the error of a call, or says that it outlives its context.
+func ends(ctx context.Context, call func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- call() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(promptly):
+		return errEndless
+	}
+}
+
+var errEndless = fmt.Errorf("still running %s after its context ended", promptly)
 
 func cancelledDuring(tr *trial) error {
 	b, err := tr.at(tr.Address, tr.Slow)
@@ -74,24 +93,16 @@ func cancelledDuring(tr *trial) error {
 	if err != nil || len(s.Targets) == 0 {
 		return fmt.Errorf("Slow selects nothing: %w", orNil(err))
 	}
-	ctx, cancel := context.WithTimeoutCause(tr.t.Context(), time.Minute/2, errors.New("Slow is endless"))
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := b.Run(ctx, newKey(), s.Targets[0])
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
+	ctx, cancel := context.WithCancel(tr.t.Context())
+	defer time.AfterFunc(patience, cancel).Stop()
+	err = ends(ctx, func() error { _, err := b.Run(ctx, newKey(), s.Targets[0]); return err })
+	switch {
+	case ctx.Err() == nil:
 		return fmt.Errorf("Slow ended before it was cancelled: %w", orNil(err))
-	case <-time.After(patience):
-		cancel()
-	}
-	began := time.Now()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
+	case !errors.Is(err, context.Canceled):
 		return fmt.Errorf("cancelled, it gives %w", orNil(err))
 	}
-	return inTime(began, "stop")
+	return nil
 }
 
 func unreachable(tr *trial) error {
@@ -125,9 +136,10 @@ func (tr *trial) failsAt(address string, classified func(error) bool) error {
 	ctx, cancel := context.WithTimeout(tr.t.Context(), patience)
 	defer cancel()
 	name := tr.opened[0].Names(tr.System(nil).Connection.Kind)[0]
-	began := time.Now()
 	for what, err := range b.tryAll(ctx, targets[0]) {
 		switch {
+		case errors.Is(err, errEndless):
+			return fmt.Errorf("%s is %w", what, err)
 		case err == nil:
 			return fmt.Errorf("%s works without a system", what)
 		case !strings.Contains(err.Error(), name):
@@ -136,7 +148,7 @@ func (tr *trial) failsAt(address string, classified func(error) bool) error {
 			return fmt.Errorf("the error of %s is wrongly %s: %w", what, actions.ClassOf(err), err)
 		}
 	}
-	return inTime(began, "give up")
+	return nil
 }
 
 // closedAddress is one where nobody listens.
@@ -146,13 +158,6 @@ func closedAddress() (string, error) {
 		return "", err
 	}
 	return listener.Addr().String(), listener.Close()
-}
-
-func inTime(began time.Time, what string) error {
-	if took := time.Since(began); took > promptly {
-		return fmt.Errorf("took %s to %s", took, what)
-	}
-	return nil
 }
 
 func orNil(err error) error {

@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -56,8 +57,9 @@ func TestQueryRefusesWhatIsNoOneNumber(t *testing.T) {
 		"{query: '-1 / 0'}":                           "is -Inf",
 		"{query: '" + two + " or vector(NaN)'}":       "2 series",
 		"{query: '(" + two + ") / 0', reduce: min}":   "is +Inf",
-		"{query: 'up[5m]'}":                           "a range of values",
-		"{query: 'sum('}":                             "parse error",
+		"{query: 'vector(1) or label_replace(vector(1) / 0, \"db\", \"b\", \"\", \"\")', reduce: min}": `{db="b"} is +Inf`,
+		"{query: 'up[5m]'}": "a range of values",
+		"{query: 'sum('}":   "parse error",
 		"{query: 'vector(1) * on(a) (" + two + " or label_replace(vector(2), \"db\", \"b\", \"\", \"\"))'}": `query prometheus "main": execution`,
 	} {
 		_, err := run(t, connections, params)
@@ -116,6 +118,13 @@ func TestQueryClassifiesFailures(t *testing.T) {
 	page := serve(t, answer("<html>welcome</html>"))
 	_, err := run(t, "main: {prometheus: {url: 'http://"+page+"'}}", "{query: up}")
 	fails(t, err, actions.ClassPermanent, "bad_response")
+}
+
+func TestAFailureSaysWhatAPersonNeeds(t *testing.T) {
+	server := httptest.NewServer(nil)
+	server.Close()
+	_, err := run(t, "main: {prometheus: {url: '"+server.URL+"'}}", "{query: up}")
+	fails(t, err, actions.ClassTransient, `query prometheus "main": dial tcp `+server.Listener.Addr().String())
 }
 
 func answer(text string) http.HandlerFunc {
