@@ -16,9 +16,10 @@ import (
 )
 
 func (p *program) lintCommand() *cobra.Command {
-	var config, output string
+	var config string
+	var output *choice
 	cmd := &cobra.Command{
-		Use:   "lint PATH...",
+		Use:   "lint PATH... | -",
 		Short: "Check runbooks and say everything that is wrong with them",
 		Long: `Check runbooks in files and folders, or on standard input (-). Every problem is
 printed with its place, a stable code and a hint; the exit code is 1 when there
@@ -27,17 +28,14 @@ are any. With --config the names of connections and windows are checked too.`,
   runbook lint -o github --config runbook.yaml runbooks/
   generate | runbook lint -`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, paths []string) error { return p.lint(paths, config, output) },
+		RunE: func(_ *cobra.Command, paths []string) error { return p.lint(paths, config, output.value) },
 	}
 	cmd.Flags().StringVar(&config, "config", "", "the engine's config file, to check names against")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or github")
+	output = outputFlag(cmd, "text", "json", "github")
 	return cmd
 }
 
 func (p *program) lint(paths []string, config, output string) error {
-	if !slices.Contains([]string{"text", "json", "github"}, output) {
-		return &failure{exitUsage, fmt.Errorf("--output can not be %q; one of: text, json, github", output)}
-	}
 	options := runbooks.Options{Catalog: std.Catalog(nil)}
 	if config != "" {
 		known, sources, problems := engine.LoadConfig(config)

@@ -2,48 +2,34 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/runbook-engine/runbook/internal/document"
 )
-
-// Exit codes, for scripts.
-const (
-	exitOK          = 0 // fixed, or no problem
-	exitNotFixed    = 1 // not fixed, or problems were found
-	exitUsage       = 2 // the command line is wrong
-	exitUnreachable = 3 // what was asked can not be reached
-	exitRefused     = 4 // a guard or a condition said no
-)
-
-// failure is an error with the exit code that it means.
-type failure struct {
-	code int
-	err  error // nil where everything is said already
-}
-
-func (f *failure) Error() string {
-	if f.err == nil {
-		return fmt.Sprintf("exit code %d", f.code)
-	}
-	return f.err.Error()
-}
-
-func (f *failure) Unwrap() error { return f.err }
 
 // program is one call of the command line, with everything that it touches
 // outside as values.
 type program struct {
 	in       io.Reader
 	out, err io.Writer
+	env      func(string) string
+	// begun is set once the command line is understood: what fails before is a
+	// mistake in it.
+	begun bool
 }
 
-func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	p := &program{in: in, out: out, err: errOut}
+func runProgram(args []string, in io.Reader, out, errOut io.Writer, env func(string) string) int {
+	p := &program{in: in, out: out, err: errOut, env: env}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root := p.root()
@@ -54,31 +40,57 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return p.report(root.ExecuteContext(ctx))
 }
 
-func (p *program) report(err error) int {
-	var f *failure
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &f):
-		if f.err != nil {
-			fmt.Fprintln(p.err, "runbook:", f.err)
-		}
-		return f.code
-	default:
-		fmt.Fprintln(p.err, "runbook:", err)
-		return exitUsage
-	}
-}
-
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "runbook",
-		Short:         "Turn alerts into verified fixes",
+		Use:   "runbook",
+		Short: "Turn alerts into verified fixes",
+		Long: `Turn alerts into verified fixes.
+
+With a server (--server or RUNBOOK_SERVER) the commands speak to that engine.
+Without one, exec and runs work on their own, with their state on this disk.
+
+Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
+3 could not reach; 4 refused by a guard or a condition.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			p.begun = true
+		},
 	}
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		p.serveCommand(), p.lintCommand(), p.schemaCommand(), p.actionsCommand(), p.labCommand(), p.versionCommand(),
+		p.execCommand(), p.runsCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
+		p.schemaCommand(), p.serveCommand(), p.labCommand(), p.completionCommand(), p.versionCommand(),
 	)
 	return root
+}
+
+// flagError adds the flag that was probably meant.
+func flagError(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	hint := document.Suggest(name, known)
+	if hint == "" || !strings.HasPrefix(hint, "did you mean") {
+		hint = "see " + cmd.CommandPath() + " --help"
+	}
+	return fmt.Errorf("%w; %s", err, hint)
+}
+
+// json prints a value for programs.
+func (p *program) json(v any) error {
+	enc := json.NewEncoder(p.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// atTerminal reports that a person can be asked.
+func (p *program) atTerminal() bool {
+	file, ok := p.in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-
-	"github.com/invopop/jsonschema"
 	"github.com/spf13/cobra"
 
 	"github.com/runbook-engine/runbook/actions/std"
@@ -16,6 +12,8 @@ func (p *program) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema runbook|config",
 		Short: "Print the JSON Schema of documents, for editors",
+		Example: `  runbook schema runbook > runbook.schema.json
+  runbook schema config > runbook-config.schema.json`,
 		Long: `Print the JSON Schema of runbooks or of the engine's config. Editors with the
 YAML language server check and complete by it, from a first line such as
 
@@ -23,18 +21,13 @@ YAML language server check and complete by it, from a first line such as
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: []string{"runbook", "config"},
 		RunE: func(_ *cobra.Command, args []string) error {
-			var schema *jsonschema.Schema
 			switch args[0] {
 			case "runbook":
-				schema = runbooks.Schema(std.Catalog(nil))
+				return p.json(runbooks.Schema(std.Catalog(nil)))
 			case "config":
-				schema = engine.ConfigSchema()
-			default:
-				return &failure{exitUsage, fmt.Errorf("there is no schema of %q; one of: runbook, config", args[0])}
+				return p.json(engine.ConfigSchema())
 			}
-			enc := json.NewEncoder(p.out)
-			enc.SetIndent("", "  ")
-			return enc.Encode(schema)
+			return usage("there is no schema of %q; one of: runbook, config", args[0])
 		},
 	}
 }

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/engine"
 )
 
@@ -26,21 +23,21 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Receive alerts and act on them",
 		Long: `Receive Alertmanager's notifications at POST /webhook/alertmanager, find the
 runbook for each alert, and carry it out. The engine embeds a Temporal server
-unless its config names a cluster.`,
+unless its config names a cluster. SIGHUP reloads the runbooks.`,
 		Example: `  runbook serve --config /etc/runbook/runbook.yaml
   runbook serve --runbooks ./runbooks --listen 127.0.0.1:7250 --data-dir ./data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), f) },
 	}
 	cmd.Flags().StringVar(&f.config, "config", "", "the engine's config file")
-	cmd.Flags().StringSliceVar(&f.runbooks, "runbooks", nil, "files and folders with runbooks")
+	cmd.Flags().StringSliceVar(&f.runbooks, "runbooks", nil, "files and folders with runbooks, besides those of the config")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve on (default "+engine.DefaultListen+")")
-	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "folder of the engine's own state")
+	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "folder of the engine's own state (default runbook-data)")
 	return cmd
 }
 
 func (p *program) serve(ctx context.Context, f serveFlags) error {
-	config, err := p.config(f)
+	config, err := p.serveConfig(f)
 	if err != nil {
 		return err
 	}
@@ -72,18 +69,18 @@ func reloadOnHangup(ctx context.Context, e *engine.Engine) {
 	}
 }
 
-// config is the config file with what the flags say on top.
-func (p *program) config(f serveFlags) (engine.Config, error) {
+// serveConfig is the config file with what the flags say on top.
+func (p *program) serveConfig(f serveFlags) (engine.Config, error) {
 	config := engine.DefaultConfig()
 	if f.config != "" {
-		read, sources, problems := engine.LoadConfig(f.config)
-		if len(problems) > 0 {
-			return config, p.problems(problems, sources)
+		read, err := p.readConfig(f.config)
+		if err != nil {
+			return config, err
 		}
 		config = read
 	}
 	if f.config == "" && len(f.runbooks) == 0 {
-		return config, &failure{exitUsage, errors.New("serve needs --config FILE or --runbooks DIR")}
+		return config, usage("serve needs --config FILE or --runbooks DIR")
 	}
 	for _, path := range f.runbooks {
 		config.Runbooks = append(config.Runbooks, engine.Path(path))
@@ -92,17 +89,7 @@ func (p *program) config(f serveFlags) (engine.Config, error) {
 		config.Listen = f.listen
 	}
 	if f.dataDir != "" {
-		config.DataDir = engine.Path(f.dataDir)
-		config.Audit.File = engine.Path(filepath.Join(f.dataDir, "audit.jsonl"))
+		setDataDir(&config, f.dataDir, true)
 	}
 	return config, nil
-}
-
-// problems prints what is wrong with documents; the exit code says that there
-// was something.
-func (p *program) problems(problems diag.List, sources diag.Sources) error {
-	if err := diag.WriteText(p.err, problems, sources); err != nil {
-		return err
-	}
-	return &failure{code: exitNotFixed}
 }

@@ -142,7 +142,10 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 // planOf is the plan of a request. The plan is as complete as it can be made
 // also when it is refused, for the record.
 func planOf(rb *runbooks.Runbook, in Start, who string) (runbooks.Plan, error) {
-	plan, err := rb.ForExec(in.Params, in.Mode, who, in.Reason, episode(in))
+	if in.RequestID == "" {
+		in.RequestID = strings.ToLower(rand.Text()[:10])
+	}
+	plan, err := rb.ForExec(in.Params, in.Mode, who, in.Reason, Episode(in))
 	if err != nil {
 		return plan, problem(http.StatusUnprocessableEntity, CodeParams, "the parameters of "+rb.Runbook+" are not complete or not valid", each(err)...)
 	}
@@ -157,17 +160,21 @@ func planOf(rb *runbooks.Runbook, in Start, who string) (runbooks.Plan, error) {
 	return plan, nil
 }
 
-// episode is the last part of the run's id. The episode of an alert has another
-// form, so that no request can take the place of an alert's run.
-func episode(in Start) string {
-	id := in.RequestID
-	if id == "" {
-		id = strings.ToLower(rand.Text()[:10])
-	}
+// LiveEpisode and DryEpisode begin the last part of the id of a run that a
+// request started. That of an alert has another form, so that no request can
+// take the place of an alert's run.
+const (
+	LiveEpisode = "exec-"
+	DryEpisode  = "dry-"
+)
+
+// Episode is the last part of the id of the run that a request with a request id
+// starts.
+func Episode(in Start) string {
 	if in.Mode == runbooks.ModeDryRun {
-		return "dry-" + id
+		return DryEpisode + in.RequestID
 	}
-	return "exec-" + id
+	return LiveEpisode + in.RequestID
 }
 
 // each takes apart what errors.Join put together.

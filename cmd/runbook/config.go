@@ -1,0 +1,35 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/engine"
+)
+
+// readConfig reads a config file, or prints all that is wrong with it.
+func (p *program) readConfig(file string) (engine.Config, error) {
+	config, sources, problems := engine.LoadConfig(file)
+	if len(problems) > 0 {
+		return config, p.problems(problems, sources)
+	}
+	return config, nil
+}
+
+// problems prints what is wrong with documents; the exit code says that there
+// was something.
+func (p *program) problems(problems diag.List, sources diag.Sources) error {
+	if err := diag.WriteText(p.err, problems, sources); err != nil {
+		return err
+	}
+	return &failure{code: exitNotFixed}
+}
+
+// setDataDir moves the state, and with it the record unless the config has a
+// place for that.
+func setDataDir(config *engine.Config, dir string, record bool) {
+	config.DataDir = engine.Path(dir)
+	if record {
+		config.Audit.File = engine.Path(filepath.Join(dir, "audit.jsonl"))
+	}
+}

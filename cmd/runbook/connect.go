@@ -1,0 +1,216 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/user"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"github.com/runbook-engine/runbook/internal/client"
+	"github.com/runbook-engine/runbook/internal/engine"
+	"github.com/runbook-engine/runbook/internal/secret"
+	"github.com/runbook-engine/runbook/internal/temporalserver"
+)
+
+// reach says where the engine is: a server, or this process.
+type reach struct {
+	server, tokenFile string
+	config, dataDir   string
+	runbooks          []string
+	cmd               *cobra.Command
+}
+
+func reachFlags(cmd *cobra.Command) *reach {
+	r := &reach{cmd: cmd}
+	cmd.Flags().StringVar(&r.server, "server", "", "URL of the engine; RUNBOOK_SERVER unless set; \"\" for none")
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "file with the bearer token; RUNBOOK_TOKEN_FILE or RUNBOOK_TOKEN unless set")
+	cmd.Flags().StringVar(&r.config, "config", "", "without a server: the engine's config file; RUNBOOK_CONFIG unless set")
+	cmd.Flags().StringSliceVar(&r.runbooks, "runbooks", nil, "without a server: files and folders with runbooks, besides those of the config")
+	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "without a server: where the state is kept; RUNBOOK_DATA_DIR, else that of the config, else your state folder")
+	cmd.MarkFlagsMutuallyExclusive("server", "config")
+	cmd.MarkFlagsMutuallyExclusive("server", "runbooks")
+	cmd.MarkFlagsMutuallyExclusive("server", "data-dir")
+	return r
+}
+
+// url is that of the server, empty without one. A flag that says how to work
+// without a server counts more than the environment.
+func (r *reach) url(p *program) string {
+	for _, name := range []string{"config", "runbooks", "data-dir"} {
+		if r.cmd.Flags().Changed(name) {
+			return ""
+		}
+	}
+	if r.cmd.Flags().Changed("server") {
+		return r.server
+	}
+	return p.env("RUNBOOK_SERVER")
+}
+
+func (r *reach) token(p *program) (string, error) {
+	if file := cmp.Or(r.tokenFile, p.env("RUNBOOK_TOKEN_FILE")); file != "" {
+		return secret.File(file).Read()
+	}
+	return p.env("RUNBOOK_TOKEN"), nil
+}
+
+// connection is an engine to ask.
+type connection struct {
+	*client.Client
+	engine  *engine.Engine // nil with a server
+	dataDir string
+	again   string // flags by which another command reaches the same engine
+	stop    func()
+	fatal   chan error // why the engine in this process can not go on
+}
+
+// command is what to type next about a run.
+func (c *connection) command(verb, id string) string {
+	text := "runbook runs " + verb + " " + id + c.again
+	if verb == "cancel" {
+		text += " --reason TEXT"
+	}
+	return text
+}
+
+func (c *connection) standalone() bool { return c.engine != nil }
+
+// work lets the engine in this process carry out runs.
+func (c *connection) work() error {
+	if c.engine == nil {
+		return nil
+	}
+	return c.engine.Work()
+}
+
+// connect reaches the engine. One in this process is held: nothing runs before
+// work is called.
+func (r *reach) connect(ctx context.Context, p *program) (*connection, error) {
+	if url := r.url(p); url != "" {
+		return r.remote(p, url)
+	}
+	return r.local(ctx, p)
+}
+
+func (r *reach) remote(p *program, url string) (*connection, error) {
+	token, err := r.token(p)
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	c, err := client.New(url, client.Options{Token: token})
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	return &connection{Client: c, again: r.again(), stop: func() {}}, nil
+}
+
+// again is the flags that were given, for commands that are suggested.
+func (r *reach) again() string {
+	var flags string
+	for _, name := range []string{"server", "token-file", "config", "data-dir"} {
+		if f := r.cmd.Flags().Lookup(name); f.Changed {
+			flags += " --" + name + " " + f.Value.String()
+		}
+	}
+	return flags
+}
+
+func (r *reach) local(ctx context.Context, p *program) (*connection, error) {
+	config, err := r.settings(p)
+	if err != nil {
+		return nil, err
+	}
+	dir := string(config.DataDir)
+	log := &lumberjack.Logger{Filename: filepath.Join(dir, "standalone.log"), MaxSize: 10, MaxBackups: 3}
+	e, err := engine.New(ctx, config, engine.Options{Log: config.Logger(log), Standalone: true, Hold: true, User: person(p)})
+	if err != nil {
+		return nil, errors.Join(&failure{exitUnreachable, explain(err, dir)}, log.Close())
+	}
+	c, err := client.New(e.URL(), client.Options{Token: e.Token()})
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	out := &connection{Client: c, engine: e, dataDir: dir, again: r.again(), fatal: make(chan error, 1)}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { out.fatal <- e.Run(running) }()
+	out.stop = func() {
+		end()
+		e.Close()
+		if err := log.Close(); err != nil {
+			slog.Debug("close the log", "error", err)
+		}
+	}
+	return out, nil
+}
+
+// person is who sits here, also behind sudo.
+func person(p *program) string {
+	if name := p.env("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return cmp.Or(p.env("USER"), "local")
+}
+
+// settings is the config of an engine in this process. Its Temporal is its own
+// whatever the config says: this is the way that works when all else is down.
+func (r *reach) settings(p *program) (engine.Config, error) {
+	config := engine.DefaultConfig()
+	file := cmp.Or(r.config, p.env("RUNBOOK_CONFIG"))
+	dir := cmp.Or(r.dataDir, p.env("RUNBOOK_DATA_DIR"))
+	if file != "" {
+		read, err := p.readConfig(file)
+		if err != nil {
+			return config, err
+		}
+		read.Temporal = config.Temporal
+		config, dir = read, cmp.Or(dir, string(read.DataDir))
+	}
+	if dir == "" {
+		var err error
+		if dir, err = stateDir(p.env); err != nil {
+			return config, &failure{exitUsage, err}
+		}
+	}
+	setDataDir(&config, dir, file == "" || r.dataDir != "" || p.env("RUNBOOK_DATA_DIR") != "")
+	for _, path := range r.runbooks {
+		config.Runbooks = append(config.Runbooks, engine.Path(path))
+	}
+	return config, nil
+}
+
+// stateDir is where programs of this person keep their state:
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func stateDir(env func(string) string) (string, error) {
+	if dir := env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "runbook"), nil
+	}
+	home, below := env("HOME"), []string{".local", "state"}
+	switch runtime.GOOS {
+	case "darwin":
+		below = []string{"Library", "Application Support"}
+	case "windows":
+		home, below = env("LocalAppData"), nil
+	}
+	if home == "" {
+		return "", errors.New("no home folder to keep the state in; say where with --data-dir")
+	}
+	return filepath.Join(append(append([]string{home}, below...), "runbook")...), nil
+}
+
+func explain(err error, dir string) error {
+	if !errors.Is(err, temporalserver.ErrInUse) {
+		return err
+	}
+	return fmt.Errorf("%w\nanother runbook works on %s: reach it with --server URL if it serves, or wait for it to end", err, dir)
+}

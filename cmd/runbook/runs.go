@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/runbook-engine/runbook/internal/client"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/internal/terminal"
+)
+
+func (p *program) runsCommand() *cobra.Command {
+	var r *reach
+	var output *choice
+	var f client.Filter
+	outcome := choice{among: []string{"fixed", "not_fixed", "unknown", "skipped", "cancelled"}}
+	cmd := &cobra.Command{
+		Use:   "runs",
+		Short: "List runs, newest first",
+		Example: `  runbook runs --running
+  runbook runs --runbook db-pool-exhausted --outcome not_fixed
+  runbook runs show last
+  runbook runs watch last`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.Outcome = outcome.value
+			return p.listRuns(cmd.Context(), r, f, output.value)
+		},
+	}
+	r = reachFlags(cmd)
+	output = outputFlag(cmd, "text", "json")
+	cmd.Flags().StringVar(&f.Runbook, "runbook", "", "only runs of this runbook")
+	cmd.Flags().Var(&outcome, "outcome", "only runs that ended so")
+	mustComplete(cmd, "outcome", outcome.among...)
+	cmd.Flags().BoolVar(&f.Running, "running", false, "only runs under way")
+	cmd.Flags().BoolVar(&f.DryRuns, "dry-runs", false, "dry runs too")
+	cmd.Flags().IntVar(&f.Limit, "limit", 20, "how many at most")
+	cmd.AddCommand(p.showRunCommand(), p.watchRunCommand(), p.cancelRunCommand())
+	return cmd
+}
+
+const maxLimit = 1000
+
+func (p *program) listRuns(ctx context.Context, r *reach, f client.Filter, output string) error {
+	if f.Limit < 1 || f.Limit > maxLimit {
+		return usage("--limit must be from 1 to %d", maxLimit)
+	}
+	c, err := r.connect(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	rows, err := c.Runs(ctx, f)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return p.json(rows)
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(p.out, "no runs")
+		return err
+	}
+	return p.screen().Table([]string{"STARTED", "OUTCOME", "BY", "RUN", "WHY"}, runRows(rows, time.Now()))
+}
+
+func runRows(rows []runs.Row, now time.Time) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		outcome := string(row.Outcome)
+		if row.Status == run.Running {
+			outcome = "running"
+		}
+		if row.Mode != "live" {
+			outcome += " (" + strings.ReplaceAll(string(row.Mode), "_", " ") + ")"
+		}
+		by := row.Actor
+		if row.Alert != "" {
+			by = row.Alert
+		}
+		out[i] = []string{terminal.Ago(row.StartedAt, now), outcome, by, row.ID, row.Reason}
+	}
+	return out
+}
+
+// find gives the id of the run that a person means: an id, the unique beginning
+// of one or of its last part, or the newest.
+func (c *connection) find(ctx context.Context, meant string) (string, error) {
+	if meant == "last" {
+		return c.newest(ctx)
+	}
+	rows, err := c.Runs(ctx, client.Filter{DryRuns: true, Limit: maxLimit})
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, row := range rows {
+		_, episode, _ := strings.Cut(row.ID, ".")
+		if row.ID == meant {
+			return row.ID, nil
+		}
+		if strings.HasPrefix(row.ID, meant) || strings.HasPrefix(episode, meant) || strings.HasPrefix(episode, "exec-"+meant) {
+			found = append(found, row.ID)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return "", usage("%q can be any of %d runs:\n  %s", meant, len(found), strings.Join(found[:min(len(found), 10)], "\n  "))
+	}
+	return meant, nil // it may be older than the list, or newer
+}
+
+func (c *connection) newest(ctx context.Context) (string, error) {
+	rows, err := c.Runs(ctx, client.Filter{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(rows) == 0 {
+		return "", usage("there is no run yet")
+	}
+	return rows[0].ID, nil
+}
