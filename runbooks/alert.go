@@ -3,6 +3,7 @@ package runbooks
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,6 +32,17 @@ func (a *Alert) Resolved() bool { return a.Status == "resolved" }
 // every peer, whatever the route.
 func (a *Alert) Episode() string {
 	return a.Fingerprint + "-" + strconv.FormatInt(a.StartsAt.UnixNano(), 36)
+}
+
+// find is the value of alert.labels.NAME or alert.annotations.NAME.
+func (a *Alert) find(from string) (string, bool) {
+	from = strings.TrimPrefix(from, "alert.")
+	if name, ok := strings.CutPrefix(from, "labels."); ok {
+		value, there := a.Labels[name]
+		return value, there
+	}
+	value, there := a.Annotations[strings.TrimPrefix(from, "annotations.")]
+	return value, there
 }
 
 const (

@@ -8,48 +8,33 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/invopop/jsonschema"
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/runbooks/matching"
+	"github.com/runbook-engine/runbook/runbooks/parameter"
 )
 
 // Document is a runbook as written.
 type Document struct {
-	Runbook     string           `json:"runbook" pattern:"^[a-z][a-z0-9-]{0,62}$" doc:"Name; unique in a set of documents."`
-	Summary     string           `json:"summary" min:"1" doc:"What it does about what, in one sentence."`
-	Description string           `json:"description,omitempty" optional:"true" doc:"More for the person who reads it at night."`
-	Owner       string           `json:"owner,omitempty" optional:"true" doc:"Team that answers for it."`
-	Triggers    []Trigger        `json:"triggers,omitempty" optional:"true" doc:"Alerts that start it; any of these. Without one it runs by hand, or by a route label runbook=NAME."`
-	Params      map[string]Param `json:"params,omitempty" optional:"true" doc:"Typed parameters, from the alert or from the terminal."`
-	When        string           `json:"when,omitempty" optional:"true" doc:"Condition for doing anything at all."`
-	Autonomy    Autonomy         `json:"autonomy" default:"{}" doc:"What it may do by itself."`
-	Guards      Guards           `json:"guards" default:"{}" doc:"What holds it back."`
-	OnResolve   string           `json:"on_resolve" default:"finish" enum:"cancel|finish|undo" doc:"What to do with a run whose alert resolves."`
-	Steps       []Step           `json:"steps" min:"1" doc:"What is done, in order."`
-	Verify      *Check           `json:"verify,omitempty" optional:"true" doc:"Is the system better? Decides the outcome."`
-	Otherwise   []string         `json:"otherwise,omitempty" optional:"true" enum:"undo|escalate" doc:"What to do when the system is not better."`
-	Escalate    *Escalate        `json:"escalate,omitempty" optional:"true" doc:"The alert that is raised when people must take over."`
-}
-
-// Trigger is one set of alerts that start a runbook.
-type Trigger struct {
-	Alert    string   `json:"alert,omitempty" optional:"true" doc:"Value of the label alertname."`
-	Matchers []string `json:"matchers,omitempty" optional:"true" doc:"Alertmanager's matchers; all must hold."`
-}
-
-// Param declares one parameter.
-type Param struct {
-	Type    string   `json:"type" enum:"string|integer|number|boolean|duration" doc:"Type of its value."`
-	Doc     string   `json:"doc,omitempty" optional:"true" doc:"Meaning."`
-	From    string   `json:"from,omitempty" optional:"true" pattern:"^alert\\.(labels|annotations)\\.[a-zA-Z_][a-zA-Z0-9_]*$" doc:"Where in the alert it comes from: alert.labels.NAME."`
-	Default any      `json:"default,omitempty" optional:"true" doc:"Value when nothing else gives one; without it the parameter is required."`
-	Pattern string   `json:"pattern,omitempty" optional:"true" doc:"What the whole of a string must match (RE2)."`
-	Enum    []string `json:"enum,omitempty" optional:"true" doc:"The only values of a string."`
-	Min     *float64 `json:"min,omitempty" optional:"true" doc:"Smallest number; of a duration, in seconds."`
-	Max     *float64 `json:"max,omitempty" optional:"true" doc:"Largest number; of a duration, in seconds."`
+	Runbook     string                     `json:"runbook" pattern:"^[a-z][a-z0-9-]{0,62}$" doc:"Name; unique in a set of documents."`
+	Summary     string                     `json:"summary" min:"1" doc:"What it does about what, in one sentence."`
+	Description string                     `json:"description,omitempty" optional:"true" doc:"More for the person who reads it at night."`
+	Owner       string                     `json:"owner,omitempty" optional:"true" doc:"Team that answers for it."`
+	Triggers    []matching.Trigger         `json:"triggers,omitempty" optional:"true" doc:"Alerts that start it; any of these. Without one it runs by hand, or by a route label runbook=NAME."`
+	Params      map[string]parameter.Param `json:"params,omitempty" optional:"true" doc:"Typed parameters, from the alert or from the terminal."`
+	When        string                     `json:"when,omitempty" optional:"true" doc:"Condition for doing anything at all."`
+	Autonomy    Autonomy                   `json:"autonomy" default:"{}" doc:"What it may do by itself."`
+	Guards      Guards                     `json:"guards" default:"{}" doc:"What holds it back."`
+	OnResolve   string                     `json:"on_resolve" default:"finish" enum:"cancel|finish|undo" doc:"What to do with a run whose alert resolves."`
+	Steps       []Step                     `json:"steps" min:"1" doc:"What is done, in order."`
+	Verify      *Check                     `json:"verify,omitempty" optional:"true" doc:"Is the system better? Decides the outcome."`
+	Otherwise   []string                   `json:"otherwise,omitempty" optional:"true" enum:"undo|escalate" doc:"What to do when the system is not better."`
+	Escalate    *Escalate                  `json:"escalate,omitempty" optional:"true" doc:"The alert that is raised when people must take over."`
 }
 
 // Level is what a runbook may do by itself.
@@ -117,23 +102,23 @@ type ApprovalPolicy struct {
 
 // Step is one use of an action.
 type Step struct {
-	ID         string         `json:"id" pattern:"^[a-z][a-z0-9_]{0,62}$" doc:"Name in this runbook."`
-	Doc        string         `json:"doc,omitempty" optional:"true" doc:"Why this step."`
-	Do         string         `json:"do" doc:"Action."`
-	If         string         `json:"if,omitempty" optional:"true" doc:"Condition; the step is skipped when it is false."`
-	With       map[string]any `json:"with,omitempty" optional:"true" doc:"Parameters of the action."`
-	AllowEmpty bool           `json:"allow_empty,omitempty" optional:"true" doc:"Finding nothing to act on is not an error."`
-	Verify     *Check         `json:"verify,omitempty" optional:"true" doc:"Did the step help?"`
+	ID         string          `json:"id" pattern:"^[a-z][a-z0-9_]{0,62}$" doc:"Name in this runbook."`
+	Doc        string          `json:"doc,omitempty" optional:"true" doc:"Why this step."`
+	Do         string          `json:"do" doc:"Action."`
+	If         string          `json:"if,omitempty" optional:"true" doc:"Condition; the step is skipped when it is false."`
+	With       document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the action."`
+	AllowEmpty bool            `json:"allow_empty,omitempty" optional:"true" doc:"Finding nothing to act on is not an error."`
+	Verify     *Check          `json:"verify,omitempty" optional:"true" doc:"Did the step help?"`
 }
 
 // Check asks a probe until it gives the wanted answer.
 type Check struct {
-	Do     string         `json:"do" doc:"Probe: an action that only reads."`
-	With   map[string]any `json:"with,omitempty" optional:"true" doc:"Parameters of the probe."`
-	Until  string         `json:"until" doc:"Condition over the probe's output, whose fields are in scope by name."`
-	Every  model.Duration `json:"every" default:"2s" min:"100ms" max:"10m" doc:"Pause between two looks."`
-	Within model.Duration `json:"within" default:"1m" min:"1s" max:"24h" doc:"Time in which the condition must come true."`
-	Hold   model.Duration `json:"hold" default:"0s" max:"24h" doc:"Time for which it must then stay true."`
+	Do     string          `json:"do" doc:"Probe: an action that only reads."`
+	With   document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the probe."`
+	Until  string          `json:"until" doc:"Condition over the probe's output, whose fields are in scope by name."`
+	Every  model.Duration  `json:"every" default:"2s" min:"100ms" max:"10m" doc:"Pause between two looks."`
+	Within model.Duration  `json:"within" default:"1m" min:"1s" max:"24h" doc:"Time in which the condition must come true."`
+	Hold   model.Duration  `json:"hold" default:"0s" max:"24h" doc:"Time for which it must then stay true."`
 }
 
 // Escalate is the alert that calls people.
@@ -143,20 +128,22 @@ type Escalate struct {
 }
 
 // Has reports whether `otherwise` names a measure.
-func (d *Document) Has(otherwise string) bool {
-	for _, o := range d.Otherwise {
-		if o == otherwise {
-			return true
-		}
+func (d *Document) Has(otherwise string) bool { return slices.Contains(d.Otherwise, otherwise) }
+
+// Resolve gives every parameter its value: what is set by hand, else what the
+// alert has, else the default. All that is wrong is reported at once.
+func (d *Document) Resolve(set map[string]any, alert *Alert) (document.Values, error) {
+	if alert == nil {
+		return parameter.Resolve(d.Params, set, nil)
 	}
-	return false
+	return parameter.Resolve(d.Params, set, alert.find)
 }
 
 // Digest identifies the behaviour of the document: everything but the prose.
 func (d *Document) Digest() string {
 	bare := *d
 	bare.Summary, bare.Description, bare.Owner = "", "", ""
-	bare.Params = make(map[string]Param, len(d.Params))
+	bare.Params = make(map[string]parameter.Param, len(d.Params))
 	for name, p := range d.Params {
 		p.Doc = ""
 		bare.Params[name] = p

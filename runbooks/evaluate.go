@@ -1,11 +1,10 @@
 package runbooks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/prometheus/common/model"
 
@@ -17,23 +16,13 @@ import (
 // Evaluator answers the questions that a run asks of its plan. It keeps what it
 // compiled. It is not for workflow code.
 type Evaluator struct {
-	catalog *actions.Catalog
-
-	mu       sync.Mutex
-	programs map[programKey]*expression.Program
+	catalog  *actions.Catalog
+	programs expression.Cache
 }
-
-type programKey struct {
-	scope  string // digest of the document and the position in it, or the probe
-	source string
-}
-
-// maxPrograms bounds the memory; past it the evaluator starts over.
-const maxPrograms = 50_000
 
 // NewEvaluator evaluates over the actions of a catalog.
 func NewEvaluator(catalog *actions.Catalog) *Evaluator {
-	return &Evaluator{catalog: catalog, programs: map[programKey]*expression.Program{}}
+	return &Evaluator{catalog: catalog}
 }
 
 // Prepared is a step that is ready to act: its parameters are known and valid.
@@ -68,7 +57,7 @@ func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 	if len(m.Failed) > 0 && !asksAbout(s.If, m.Failed) {
 		return Prepared{Reason: fmt.Sprintf("step %s failed, and this step does not ask about it", m.Failed[0])}
 	}
-	if missing := dependsOn(s.If, m); missing != "" {
+	if missing := dependsOn(m, s.If); missing != "" {
 		return e.undecided(p, m, step, missing)
 	}
 	if s.If != "" {
@@ -80,7 +69,7 @@ func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 			return Prepared{Reason: "its condition is false: " + s.If}
 		}
 	}
-	if missing := dependsOn(templateSources(s.With), m); missing != "" {
+	if missing := dependsOn(m, expression.Sources(map[string]any(s.With))...); missing != "" {
 		return e.undecided(p, m, step, missing)
 	}
 	prepared, err := e.bind(p, m, step, s.Do, s.With)
@@ -103,33 +92,19 @@ func (e *Evaluator) undecided(p *Plan, m Moment, step int, missing string) Prepa
 	return prepared
 }
 
-// dependsOn is the first step that a source asks about and a dry run left out.
-func dependsOn(source string, m Moment) string {
+// dependsOn is the first step that the sources ask about and a dry run left out.
+func dependsOn(m Moment, sources ...string) string {
 	if len(m.LeftOut) == 0 {
 		return ""
 	}
-	for _, ref := range expression.References(source) {
-		if len(ref.Path) >= 2 && ref.Path[0] == "steps" && slices.Contains(m.LeftOut, ref.Path[1]) {
-			return ref.Path[1]
+	for _, source := range sources {
+		for _, ref := range expression.References(source) {
+			if len(ref.Path) >= 2 && ref.Path[0] == "steps" && slices.Contains(m.LeftOut, ref.Path[1]) {
+				return ref.Path[1]
+			}
 		}
 	}
 	return ""
-}
-
-// templateSources is all expressions in a parameter tree, as one list.
-func templateSources(with map[string]any) string {
-	var sources []string
-	_, err := mapStrings(any(with), func(s string) (any, error) {
-		t, err := expression.ParseTemplate(s)
-		for _, h := range t.Holes() {
-			sources = append(sources, h.Source)
-		}
-		return s, err
-	})
-	if err != nil {
-		return ""
-	}
-	return "[" + strings.Join(sources, ", ") + "]"
 }
 
 // asksAbout reports whether a condition reads what became of any of the steps.
@@ -185,7 +160,7 @@ func (e *Evaluator) Until(do, until string, output json.RawMessage) (bool, error
 	if !known {
 		return false, fmt.Errorf("this engine has no action %q", do)
 	}
-	program, err := e.compiled(programKey{"until " + do, until}, func() (*expression.Program, error) {
+	program, err := e.programs.Get("until "+do, until, func() (*expression.Program, error) {
 		return expression.Bool(until, untilEnv(action))
 	})
 	if err != nil {
@@ -214,7 +189,7 @@ func (e *Evaluator) Text(p *Plan, m Moment, text string) string {
 		return text
 	}
 	out, err := t.Render(func(source string) (any, error) {
-		v, err := e.eval(p, len(p.Document.Steps), source, values)
+		v, err := e.eval(p, m, len(p.Document.Steps), source, values)
 		if err == nil {
 			_, err = expression.Text(v)
 		}
@@ -234,95 +209,54 @@ func (e *Evaluator) condition(p *Plan, m Moment, step int, source string) (bool,
 	if err != nil {
 		return false, err
 	}
-	program, err := e.compiled(e.key(p, step, source, "bool"), func() (*expression.Program, error) {
+	program, err := e.programs.Get(scope(p, step, "bool"), source, func() (*expression.Program, error) {
 		return expression.Bool(source, env(e.catalog, &p.Document, step))
 	})
 	if err != nil {
 		return false, fmt.Errorf("condition %q: %w", source, err)
 	}
-	return program.True(values)
+	yes, err := program.True(values)
+	return yes, noOutput(err, m, source)
 }
 
-func (e *Evaluator) eval(p *Plan, step int, source string, values map[string]any) (any, error) {
-	program, err := e.compiled(e.key(p, step, source, "any"), func() (*expression.Program, error) {
+func (e *Evaluator) eval(p *Plan, m Moment, step int, source string, values map[string]any) (any, error) {
+	program, err := e.programs.Get(scope(p, step, "any"), source, func() (*expression.Program, error) {
 		return expression.Any(source, env(e.catalog, &p.Document, step))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("${%s}: %w", source, err)
 	}
-	return program.Eval(values)
+	value, err := program.Eval(values)
+	return value, noOutput(err, m, source)
 }
 
-func (e *Evaluator) key(p *Plan, step int, source, kind string) programKey {
-	return programKey{fmt.Sprintf("%s/%s/%d/%s", p.Runbook, p.Digest, step, kind), source}
+// noOutput adds to a failure that the step that was asked about has no output.
+func noOutput(err error, m Moment, source string) error {
+	if err == nil {
+		return nil
+	}
+	for _, ref := range expression.References(source) {
+		if len(ref.Path) < 3 || ref.Path[0] != "steps" || ref.Path[2] != "output" {
+			continue
+		}
+		if facts := m.Steps[ref.Path[1]]; len(facts.Output) == 0 {
+			return fmt.Errorf("%w: step %s has no output, it is %s", err, ref.Path[1], cmp.Or(facts.Outcome, "not run"))
+		}
+	}
+	return err
 }
 
-func (e *Evaluator) compiled(key programKey, compile func() (*expression.Program, error)) (*expression.Program, error) {
-	e.mu.Lock()
-	program := e.programs[key]
-	e.mu.Unlock()
-	if program != nil {
-		return program, nil
-	}
-	program, err := compile()
-	if err != nil {
-		return nil, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.programs) >= maxPrograms {
-		clear(e.programs)
-	}
-	e.programs[key] = program
-	return program, nil
+// scope names the environment of an expression at a step: a document and a place
+// in it.
+func scope(p *Plan, step int, kind string) string {
+	return fmt.Sprintf("%s/%s/%d/%s", p.Runbook, p.Digest, step, kind)
 }
 
 // fill replaces the ${…} in a parameter tree.
-func (e *Evaluator) fill(p *Plan, m Moment, step int, with map[string]any) (map[string]any, error) {
+func (e *Evaluator) fill(p *Plan, m Moment, step int, with map[string]any) (any, error) {
 	values, err := p.values(e.catalog, m)
 	if err != nil {
 		return nil, err
 	}
-	filled, err := mapStrings(any(with), func(s string) (any, error) {
-		if !strings.Contains(s, "${") {
-			return s, nil
-		}
-		t, err := expression.ParseTemplate(s)
-		if err != nil {
-			return nil, err
-		}
-		return t.Render(func(source string) (any, error) { return e.eval(p, step, source, values) })
-	})
-	if err != nil {
-		return nil, err
-	}
-	return filled.(map[string]any), nil
-}
-
-// mapStrings rebuilds a tree with each string replaced.
-func mapStrings(v any, replace func(string) (any, error)) (any, error) {
-	switch v := v.(type) {
-	case string:
-		return replace(v)
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			var err error
-			if out[i], err = mapStrings(item, replace); err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for _, key := range sortedKeys(v) {
-			var err error
-			if out[key], err = mapStrings(v[key], replace); err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	default:
-		return v, nil
-	}
+	return expression.Fill(with, func(source string) (any, error) { return e.eval(p, m, step, source, values) })
 }

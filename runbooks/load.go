@@ -8,24 +8,22 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/runbooks/matching"
 )
 
 // Runbook is a document that was checked.
 type Runbook struct {
 	Document
-	At       diag.Place // of its first line
-	triggers []trigger
+	At         diag.Place // of its first line
+	conditions []matching.Condition
+	digest     string
 }
 
-type trigger struct {
-	alert    string
-	matchers labels.Matchers
-}
+// Digest identifies the behaviour of the document: everything but the prose.
+func (rb *Runbook) Digest() string { return rb.digest }
 
 // Options say what documents are checked against.
 type Options struct {

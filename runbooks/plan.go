@@ -3,6 +3,8 @@ package runbooks
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/runbook-engine/runbook/internal/document"
 )
 
 // Mode is how much of a plan is carried out.
@@ -27,16 +29,16 @@ const (
 // Plan is the input of a run: everything it needs, resolved. Editing a document
 // does not change a run under way, and the history says what ran.
 type Plan struct {
-	Runbook  string         `json:"runbook"`
-	Digest   string         `json:"digest"`
-	Document Document       `json:"document"`
-	Params   map[string]any `json:"params,omitempty"`
-	Alert    *Alert         `json:"alert,omitempty"`
-	Episode  string         `json:"episode"`
-	Source   Source         `json:"source"`
-	Mode     Mode           `json:"mode"`
-	Actor    string         `json:"actor"`
-	Reason   string         `json:"reason,omitempty"`
+	Runbook  string          `json:"runbook"`
+	Digest   string          `json:"digest"`
+	Document Document        `json:"document"`
+	Params   document.Values `json:"params,omitempty"`
+	Alert    *Alert          `json:"alert,omitempty"`
+	Episode  string          `json:"episode"`
+	Source   Source          `json:"source"`
+	Mode     Mode            `json:"mode"`
+	Actor    string          `json:"actor"`
+	Reason   string          `json:"reason,omitempty"`
 	// Refusal is why this run must not do anything. Such a run is recorded and
 	// ends at once.
 	Refusal string `json:"refusal,omitempty"`

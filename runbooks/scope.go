@@ -50,6 +50,12 @@ func OutputType(a actions.Action) types.Type {
 	return types.Map{"count": types.Int, "results": types.Array(result)}
 }
 
+// untilEnv is the fields of a probe's output, by name.
+func untilEnv(a actions.Action) expression.Env {
+	fields, _ := OutputType(a).(types.Map)
+	return fields
+}
+
 func outputValue(a actions.Action, raw json.RawMessage) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -92,7 +98,7 @@ func env(catalog *actions.Catalog, doc *Document, upto int) expression.Env {
 	}
 	params := types.Map{}
 	for name, p := range doc.Params {
-		params[name] = expression.TypeOf(&shape.Type{Kind: shape.Kind(p.Type)})
+		params[name] = expression.TypeOf(&shape.Type{Kind: p.Kind()})
 	}
 	return expression.Env{
 		"alert":   alertType,
@@ -183,7 +189,7 @@ func pairs(m map[string]string) map[string]string {
 func (p *Plan) paramValues() map[string]any {
 	values := make(map[string]any, len(p.Params))
 	for name, v := range p.Params {
-		values[name] = expression.Value(&shape.Type{Kind: shape.Kind(p.Document.Params[name].Type)}, v)
+		values[name] = expression.Value(&shape.Type{Kind: p.Document.Params[name].Kind()}, v)
 	}
 	return values
 }

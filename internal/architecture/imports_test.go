@@ -18,7 +18,7 @@ const module = "github.com/runbook-engine/runbook/"
 var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "deploy", "deploy/*"},
 	{"actions", "actions/conformance", "internal/alertmanagerapi"},
-	{"actions/*", "chaos", "runbooks", "runbooks/expression", "runbooks/library"},
+	{"actions/*", "chaos", "runbooks", "runbooks/*"},
 	{"actions/std", "internal/run"},
 	{"workflows"},
 	{"internal/runs", "internal/temporalcluster"},

@@ -1,0 +1,49 @@
+package runbooks
+
+import (
+	"slices"
+
+	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/internal/shape"
+	"github.com/runbook-engine/runbook/runbooks/lint"
+)
+
+// with checks the parameters of an action: what is written out by the same
+// decoder that will read it in the end, and each ${…} by its type.
+func (c *checker) with(a actions.Action, n *document.Node, scope *lint.Scope) {
+	holes := scope.Values(n, a.Params)
+	_, problems := a.BindNode(n)
+	for _, p := range problems {
+		if !slices.Contains(holes, diag.Place{File: p.File, Line: p.Line, Col: p.Col}) {
+			c.problems = append(c.problems, p)
+		}
+	}
+	if c.Connections != nil {
+		c.connections(a, n, holes)
+	}
+}
+
+// connections checks the names of connections against the engine's config.
+func (c *checker) connections(a actions.Action, n *document.Node, holes []diag.Place) {
+	for _, f := range a.Params.Fields {
+		if f.Connection != "" {
+			c.connection(f, n, holes)
+		}
+	}
+}
+
+func (c *checker) connection(f shape.Field, n *document.Node, holes []diag.Place) {
+	value := n.Get(f.Name)
+	if value == nil && f.Required || value != nil && slices.Contains(holes, value.At) {
+		return
+	}
+	name, at := "", n.At
+	if value != nil {
+		name, at = value.Text, value.At
+	}
+	if err := c.Connections.Check(f.Connection, name); err != nil {
+		c.add(at, "unknown-connection", err.Error(), "connections are named in the engine's config")
+	}
+}
