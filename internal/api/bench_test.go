@@ -92,6 +92,7 @@ summary: Turn the meter up.
 params:
   by: {type: integer, default: 2, min: 1, max: 10, doc: "How much."}
   room: {type: string, default: hall}
+when: params.room != ""
 steps:
   - id: read
     do: meter.read
@@ -123,6 +124,7 @@ summary: Need two parameters.
 params:
   size: {type: integer}
   pause: {type: duration}
+when: params.size > 0 and params.pause > duration("0s")
 steps:
   - id: add
     do: meter.add

@@ -26,7 +26,7 @@ steps:
 verify:
   do: wait
   with: {duration: 0s}
-  until: "true"
+  until: duration >= duration("0s")
 `
 
 func connect(a *lab.Alertmanager) string {

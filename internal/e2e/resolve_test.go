@@ -28,7 +28,7 @@ steps:
   - id: linger
     do: wait
     with: {duration: TIME}
-verify: {do: wait, with: {duration: 0s}, until: "true"}
+verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
 `)
 }
 

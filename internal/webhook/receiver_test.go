@@ -64,14 +64,14 @@ triggers: [{alert: Acts}, {alert: Both}]
 params: {host: {type: string, from: alert.labels.host, default: none}}
 autonomy: auto
 steps: [{id: pause, do: wait, with: {duration: 1s}}]
-verify: {do: wait, with: {duration: 1s}, until: "true"}
+verify: {do: wait, with: {duration: 1s}, until: duration >= duration("0s")}
 ---
 runbook: also
 summary: Act too.
 triggers: [{alert: Both}]
 autonomy: auto
 steps: [{id: pause, do: wait, with: {duration: 1s}}]
-verify: {do: wait, with: {duration: 1s}, until: "true"}
+verify: {do: wait, with: {duration: 1s}, until: duration >= duration("0s")}
 ---
 runbook: idle
 summary: Do nothing.
