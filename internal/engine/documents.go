@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/fsnotify/fsnotify"
+
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/runbooks"
@@ -21,6 +23,7 @@ type documents struct {
 	admit   func(*runbooks.Set) diag.List
 	metrics *metrics.Metrics
 	log     *slog.Logger
+	watcher *fsnotify.Watcher // nil where files can not be watched
 
 	loading sync.Mutex
 	set     atomic.Pointer[runbooks.Set]

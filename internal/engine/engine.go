@@ -139,7 +139,7 @@ func (e *Engine) openDocuments(o Options) error {
 	for _, path := range e.config.Runbooks {
 		e.documents.paths = append(e.documents.paths, string(path))
 	}
-	return e.documents.load()
+	return e.documents.openWatched()
 }
 
 func (e *Engine) openAudit() (err error) {
@@ -202,24 +202,16 @@ func (e *Engine) Token() string { return e.token }
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watching := make(chan error, 1)
-	go func() { watching <- e.documents.watch(ctx) }()
+	defer e.health.stop()
+	go e.documents.watch(ctx)
 	go e.health.follow(ctx)
-	defer e.health.set(errStopping)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-e.fatal:
-			return err
-		case err := <-e.server.failed:
-			return err
-		case err := <-watching:
-			if err != nil {
-				// The documents can still be reloaded by hand.
-				e.log.Error("changes of the runbooks will not be noticed", "error", err)
-			}
-		}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-e.fatal:
+		return err
+	case err := <-e.server.failed:
+		return err
 	}
 }
 
@@ -229,7 +221,7 @@ func (e *Engine) Reload(why string) error { return e.documents.reload(why) }
 // Close stops the engine: requests and actions under way get a little time, runs
 // go on when it starts again.
 func (e *Engine) Close() {
-	e.health.set(errStopping)
+	e.health.stop()
 	if e.server != nil {
 		e.complain("stop the HTTP server", e.server.stop())
 	}
@@ -241,6 +233,7 @@ func (e *Engine) Close() {
 		e.asked.Close()
 	}
 	e.conns.Close()
+	e.complain("stop watching the runbooks", e.documents.close())
 	e.complain("close the audit file", e.audit.Close())
 }
 

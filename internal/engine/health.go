@@ -22,7 +22,8 @@ type health struct {
 	metrics *metrics.Metrics
 	log     *slog.Logger
 
-	reason atomic.Pointer[error] // why not; nil inside means ready
+	reason   atomic.Pointer[error] // why not; nil inside means ready
+	stopping atomic.Bool
 }
 
 var (
@@ -38,8 +39,16 @@ func newHealth(m *metrics.Metrics, log *slog.Logger) *health {
 
 func (h *health) set(reason error) { h.reason.Store(&reason) }
 
+// stop is for good.
+func (h *health) stop() { h.stopping.Store(true) }
+
 // Ready is nil, or why the engine can not do its work.
-func (h *health) Ready() error { return *h.reason.Load() }
+func (h *health) Ready() error {
+	if h.stopping.Load() {
+		return errStopping
+	}
+	return *h.reason.Load()
+}
 
 // follow asks Temporal until ctx ends.
 func (h *health) follow(ctx context.Context) {

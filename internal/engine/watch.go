@@ -18,48 +18,79 @@ import (
 // steps.
 const quiet = 300 * time.Millisecond
 
-// watch reloads the documents when their files change, until ctx ends.
-func (d *documents) watch(ctx context.Context) error {
+// openWatched reads the documents, watching them from before that, so that no
+// change is missed. The documents can be reloaded by hand where they can not be
+// watched.
+func (d *documents) openWatched() error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watch the runbooks: %w", err)
+		d.log.Error("changes of the runbooks will not be noticed", "error", err)
+		return d.load()
 	}
-	defer watcher.Close()
-	if err := d.follow(watcher); err != nil {
+	d.watcher = watcher
+	unfollowed := d.follow()
+	if err := d.load(); err != nil {
 		return err
+	}
+	if unfollowed != nil {
+		d.log.Error("changes of the runbooks may not be noticed", "error", unfollowed)
+	}
+	return nil
+}
+
+// close ends the watching.
+func (d *documents) close() error {
+	if d == nil || d.watcher == nil {
+		return nil
+	}
+	return d.watcher.Close()
+}
+
+// watch reloads the documents when their files change, until ctx ends.
+func (d *documents) watch(ctx context.Context) {
+	if d.watcher == nil {
+		return
 	}
 	timer := time.NewTimer(quiet)
 	timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case event := <-watcher.Events:
+			return
+		case event, open := <-d.watcher.Events:
+			if !open {
+				return
+			}
 			if event.Op != fsnotify.Chmod {
 				timer.Reset(quiet)
 			}
-		case err := <-watcher.Errors:
+		case err := <-d.watcher.Errors:
 			d.log.Error("watching the runbooks", "error", err)
 			timer.Reset(quiet) // events may be lost
 		case <-timer.C:
-			_ = d.reload("a file changed") // it is in the log and the metrics
-			if err := d.follow(watcher); err != nil {
-				d.log.Error("watching the runbooks", "error", err)
-			}
+			d.changed()
 		}
 	}
+}
+
+// changed follows new folders before it reads, so that it misses nothing.
+func (d *documents) changed() {
+	if err := d.follow(); err != nil {
+		d.log.Error("changes of the runbooks may not be noticed", "error", err)
+	}
+	_ = d.reload("a file changed") // it is in the log and the metrics
 }
 
 // follow watches every folder that documents come from; of a file the folder it
 // is in, since files are replaced rather than written. Folders that are watched
 // already stay so.
-func (d *documents) follow(watcher *fsnotify.Watcher) error {
+func (d *documents) follow() error {
 	var failed []error
 	for _, path := range d.paths {
 		folders, err := foldersOf(path)
 		failed = append(failed, err)
 		for _, folder := range folders {
-			failed = append(failed, watcher.Add(folder))
+			failed = append(failed, d.watcher.Add(folder))
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
