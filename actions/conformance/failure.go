@@ -91,14 +91,14 @@ func cancelledDuring(tr *trial) error {
 	}
 	s, err := b.Targets(tr.t.Context())
 	if err != nil || len(s.Targets) == 0 {
-		return fmt.Errorf("Slow selects nothing: %w", orNil(err))
+		return fmt.Errorf("params Slow select nothing: %w", orNil(err))
 	}
 	ctx, cancel := context.WithCancel(tr.t.Context())
 	defer time.AfterFunc(patience, cancel).Stop()
 	err = ends(ctx, func() error { _, err := b.Run(ctx, newKey(), s.Targets[0]); return err })
 	switch {
 	case ctx.Err() == nil:
-		return fmt.Errorf("Slow ended before it was cancelled: %w", orNil(err))
+		return fmt.Errorf("a run with Slow ended before it was cancelled: %w", orNil(err))
 	case !errors.Is(err, context.Canceled):
 		return fmt.Errorf("cancelled, it gives %w", orNil(err))
 	}

@@ -78,7 +78,7 @@ func (tr *trial) selected() (*bound, []actions.Target, error) {
 		return nil, nil, fmt.Errorf("Targets: %w", err)
 	}
 	if len(s.Targets) == 0 {
-		return nil, nil, errors.New("Params select nothing, so that this case proves nothing")
+		return nil, nil, errors.New("the case selects nothing with Params, so that it proves nothing")
 	}
 	return b, s.Targets, nil
 }

@@ -48,7 +48,7 @@ func run(ctx context.Context, _ actions.Key, _ actions.Target, p params) (result
 	}
 	select {
 	case <-timer.C:
-		return result{Duration: p.Duration}, nil
+		return result(p), nil
 	case <-ctx.Done():
 		return result{}, stopped(p, ctx.Err())
 	}
