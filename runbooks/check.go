@@ -132,7 +132,10 @@ func (c *checker) check(node *document.Node, step int, check *Check) {
 		c.add(node.Find("do").At, "not-a-probe", fmt.Sprintf("verify needs an action that only reads; %s is %s", a.Name, a.Risk), "such as prometheus.query")
 		return
 	}
-	until := &lint.Scope{Env: untilEnv(a), Used: c.used, Problems: &c.problems}
+	until := &lint.Scope{
+		Env: untilEnv(a), Only: "until asks about the output of " + a.Name + " alone",
+		Used: c.used, Problems: &c.problems,
+	}
 	until.Condition("until", node.Get("until"))
 	every, within := time.Duration(check.Every), time.Duration(check.Within)
 	if every > within && within > 0 {

@@ -13,6 +13,7 @@ import (
 // with checks the parameters of an action: what is written out by the same
 // decoder that will read it in the end, and each ${…} by its type.
 func (c *checker) with(a actions.Action, n *document.Node, scope *lint.Scope) {
+	n.Title = a.Name
 	holes := scope.Values(n, a.Params)
 	_, problems := a.BindNode(n)
 	for _, p := range problems {
@@ -36,7 +37,8 @@ func (c *checker) connections(a actions.Action, n *document.Node, holes []diag.P
 
 func (c *checker) connection(f shape.Field, n *document.Node, holes []diag.Place) {
 	value := n.Get(f.Name)
-	if value == nil && f.Required || value != nil && slices.Contains(holes, value.At) {
+	// A default says that the action can do without a connection.
+	if value == nil && (f.Required || f.HasDefault) || value != nil && slices.Contains(holes, value.At) {
 		return
 	}
 	name, at := "", n.At

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -24,7 +25,7 @@ type Unmarshaler interface {
 func Decode(n *Node, into any) diag.List {
 	v := reflect.ValueOf(into).Elem()
 	var d decoder
-	d.value(n, v, shape.Of(v.Type()), "the document")
+	d.value(n, v, shape.Of(v.Type()), cmp.Or(n.Title, "the document"))
 	return d.problems
 }
 
@@ -175,18 +176,26 @@ func (d *decoder) scalar(n *Node, v reflect.Value, t *shape.Type, what string) {
 }
 
 func (d *decoder) mismatch(n *Node, what, want string) {
-	got := n.Kind.String()
-	if n.Kind == String || n.Kind == Int || n.Kind == Float || n.Kind == Bool {
-		got = fmt.Sprintf("the %s %q", got, Shorten(n.Text, 60))
+	got := n.Kind.article()
+	if n.isScalar() {
+		got = fmt.Sprintf("the %s %q", n.Kind, Shorten(n.Text, 60))
 	}
 	hint := ""
-	if want == aString && n.Kind != Null && n.Kind != Map && n.Kind != List {
+	switch {
+	case want == aString && n.isScalar():
 		hint = fmt.Sprintf("put it in quotes: '%s'", n.Text)
+	case want == aDuration && n.Kind == Int:
+		hint = fmt.Sprintf("with its unit: %ss, %sm", n.Text, n.Text)
 	}
 	d.problems.Add(n.At, "wrong-type", fmt.Sprintf("%s must be %s, not %s", what, want, got), hint)
 }
 
-const aString = "a string"
+const (
+	aString   = "a string"
+	aDuration = "a duration such as 30s, 5m or 1h30m"
+)
+
+func (n *Node) isScalar() bool { return n.Kind != Null && n.Kind != List && n.Kind != Map }
 
 // convert gives the scalar as a Go value; its error is what was wanted.
 func convert(n *Node, to reflect.Type, t *shape.Type) (reflect.Value, error) {
@@ -195,7 +204,7 @@ func convert(n *Node, to reflect.Type, t *shape.Type) (reflect.Value, error) {
 	case shape.Duration:
 		d, err := model.ParseDuration(n.Text)
 		if err != nil || (n.Kind != String && n.Text != "0") {
-			return v, fmt.Errorf("a duration such as 30s, 5m or 1h30m")
+			return v, errors.New(aDuration)
 		}
 		v.SetInt(int64(d))
 	case shape.Time:

@@ -28,6 +28,18 @@ func (k Kind) String() string {
 	return [...]string{"null", "boolean", "integer", "number", "string", "list", "mapping"}[k]
 }
 
+// article is the kind as part of a sentence.
+func (k Kind) article() string {
+	switch k {
+	case Null:
+		return k.String()
+	case Int:
+		return "an " + k.String()
+	default:
+		return "a " + k.String()
+	}
+}
+
 // Node is a value of a document with its place.
 type Node struct {
 	Kind    Kind
@@ -36,6 +48,10 @@ type Node struct {
 	Text    string // a scalar as written, unquoted
 	Items   []*Node
 	Entries []Entry
+
+	// Title is what problems call a mapping that is decoded; "the document" when
+	// it has none.
+	Title string
 
 	source *source // of a string that was read from a file
 	style  style

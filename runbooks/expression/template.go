@@ -28,7 +28,8 @@ type Hole struct {
 	Offset int
 }
 
-// ParseTemplate splits a string.
+// ParseTemplate splits a string. With an error it gives what stands before the
+// mistake.
 func ParseTemplate(s string) (Template, error) {
 	var t Template
 	var literal strings.Builder
@@ -40,7 +41,7 @@ func ParseTemplate(s string) (Template, error) {
 		case strings.HasPrefix(s[i:], "${"):
 			end := closing(s, i+2)
 			if end < 0 {
-				return Template{}, &Error{Offset: i, Text: "${ has no closing }"}
+				return t, &Error{Offset: i, Text: "${ has no closing }"}
 			}
 			if literal.Len() > 0 {
 				t.parts = append(t.parts, part{literal: literal.String()})

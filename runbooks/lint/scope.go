@@ -31,6 +31,9 @@ type Scope struct {
 	// Windows are the maintenance windows that there are; nil when not known.
 	Windows []string
 
+	// Only says why there is nothing but Env, where somebody could look for more.
+	Only string
+
 	// Used collects the parameters that were named.
 	Used map[string]bool
 	// Problems collects what is wrong.
@@ -63,13 +66,16 @@ func (s *Scope) Condition(key string, n *document.Node) {
 	}
 }
 
-// constantScalar takes `if: false`, of which the decoder says only that it is no
-// string.
+// constantScalar takes `if: false`, of which the decoder says that it should be
+// in quotes.
 func (s *Scope) constantScalar(key string, n *document.Node) {
 	if n == nil {
 		return
 	}
 	if answer, ok := n.Scalar.(bool); ok {
+		*s.Problems = slices.DeleteFunc(*s.Problems, func(p diag.Problem) bool {
+			return p.Code == "wrong-type" && n.At == (diag.Place{File: p.File, Line: p.Line, Col: p.Col})
+		})
 		s.constant(key, n, answer)
 	}
 }
@@ -114,6 +120,9 @@ func (s *Scope) refused(n *document.Node, offset int, err error) {
 	if at := (*expression.Error)(nil); errors.As(err, &at) {
 		offset, hint = offset+at.Offset, at.Hint
 	}
+	if s.Only != "" && strings.HasPrefix(err.Error(), `there is no "`) {
+		hint = s.Only + "; " + hint
+	}
 	s.add(n.PlaceOf(offset), "expression", err.Error(), hint)
 }
 
@@ -137,11 +146,18 @@ func (s *Scope) reference(at diag.Place, path []string) {
 	case "params":
 		s.Used[path[1]] = true
 		if !slices.Contains(s.Params, path[1]) {
-			s.add(at, "unknown-param", fmt.Sprintf("there is no parameter %q", path[1]), document.Suggest(path[1], s.Params))
+			s.add(at, "unknown-param", fmt.Sprintf("there is no parameter %q", path[1]), s.suggestParam(path[1]))
 		}
 	case "steps":
 		s.step(at, path[1])
 	}
+}
+
+func (s *Scope) suggestParam(name string) string {
+	if len(s.Params) == 0 {
+		return fmt.Sprintf("declare it: params: {%s: {type: …}}", name)
+	}
+	return document.Suggest(name, s.Params)
 }
 
 func (s *Scope) step(at diag.Place, id string) {

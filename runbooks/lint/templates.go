@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -66,7 +67,7 @@ func (s *Scope) Text(n *document.Node) {
 	}
 }
 
-// holes reads a string; one that can not be read has none.
+// holes reads a string. One that can not be read to its end has those before.
 func (s *Scope) holes(n *document.Node) expression.Template {
 	t, err := expression.ParseTemplate(n.Text)
 	if err != nil {
@@ -121,10 +122,11 @@ func (s *Scope) hole(n *document.Node, h expression.Hole, want *shape.Type, whol
 	}
 	switch {
 	case !whole && !slices.Contains([]shape.Kind{shape.String, shape.Any, shape.Duration, shape.Time}, want.Kind):
-		s.add(n.At, "wrong-type", fmt.Sprintf("here goes one value of type %s, not a text with ${…} in it", want), "write one ${…} and nothing around it")
+		s.add(n.At, "wrong-type", fmt.Sprintf("one value of type %s is wanted here, not a text with ${…} in it", want), "write one ${…} and nothing around it")
 	case whole && !expression.Fits(program.Type(), want):
 		s.add(n.PlaceOf(h.Offset), "wrong-type",
-			fmt.Sprintf("${%s} is of type %s; here goes %s", document.Shorten(h.Source, 60), expression.TypeName(program.Type()), want), conversion(want))
+			fmt.Sprintf("${%s} is of type %s; type %s is wanted here", document.Shorten(h.Source, 60), expression.TypeName(program.Type()), want),
+			conversion(program.Type(), want))
 	}
 }
 
@@ -137,13 +139,15 @@ func namesAlert(h expression.Hole) (offset int, names bool) {
 	return 0, false
 }
 
-func conversion(want *shape.Type) string {
-	switch want.Kind {
-	case shape.String:
+func conversion(from reflect.Type, want *shape.Type) string {
+	text := from.Kind() == reflect.String
+	number := from == reflect.TypeFor[int]() || from == reflect.TypeFor[float64]()
+	switch {
+	case want.Kind == shape.String:
 		return "write string(…)"
-	case shape.Int:
+	case want.Kind == shape.Int && (text || number):
 		return "write int(…)"
-	case shape.Float:
+	case want.Kind == shape.Float && text:
 		return "write float(…)"
 	default:
 		return ""

@@ -101,7 +101,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0
 
 func (p Param) matches(s string) error {
 	switch {
-	case p.Enum != nil:
+	case len(p.Enum) > 0:
 		if !slices.Contains(p.Enum, s) {
 			return fmt.Errorf("%s is not one of %s", shown(s), strings.Join(p.Enum, ", "))
 		}

@@ -68,11 +68,11 @@ func (c *checker) one(name string, p *Param, key diag.Place, node *document.Node
 }
 
 func (c *checker) text(name string, p *Param, node *document.Node) {
-	if (p.Pattern != "" || p.Enum != nil) && p.Kind() != shape.String {
+	if (p.Pattern != "" || len(p.Enum) > 0) && p.Kind() != shape.String {
 		c.problems.Addf(node.At, "wrong-type", "parameter %s is of type %s; only a string has a pattern or enum", name, p.Type)
 		return
 	}
-	if p.Pattern != "" && p.Enum != nil {
+	if p.Pattern != "" && len(p.Enum) > 0 {
 		c.problems.Add(node.Find("pattern").At, "no-effect", fmt.Sprintf("parameter %s has an enum; its pattern has no effect", name), "remove one of the two")
 	}
 	for i, value := range p.Enum {
