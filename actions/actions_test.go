@@ -179,6 +179,18 @@ func TestConnectionsAreOpenedOnceAndClosed(t *testing.T) {
 	}
 }
 
+func TestConnectionsCanBeOpenedAhead(t *testing.T) {
+	var opened, closed int
+	kind := boxes(&opened, &closed)
+	all := connections(t, kind.Erase(), "{a: {box: {label: stuck}}, b: {box: {label: y}}}")
+	if err := all.Open(t.Context()); err == nil || !strings.Contains(err.Error(), `open connection "a" (box): the lid is stuck`) || opened != 1 {
+		t.Errorf("opened %d: %v", opened, err)
+	}
+	if _, err := kind.Get(t.Context(), all, "b"); err != nil || opened != 1 {
+		t.Errorf("opened %d times: %v", opened, err)
+	}
+}
+
 func TestWrongConnectionsAreAllReported(t *testing.T) {
 	nodes, _ := document.Parse("c.yaml", []byte("a: {box: {lable: x}}\nb: {crate: {}}\nc: 1\nd: {box: {label: x}, crate: {}}\n"))
 	var n int

@@ -187,6 +187,21 @@ func (e *entry) client(ctx context.Context) (any, error) {
 	return client, nil
 }
 
+// Open opens all connections, so that they are there when a system is too busy
+// to let anybody in. What can not be opened now is tried again at its first use.
+func (c *Connections) Open(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(c.entries)) {
+		if _, err := c.entries[name].client(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("open connection %q (%s): %w", name, c.entries[name].kind.Kind, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // Close closes what was opened.
 func (c *Connections) Close() {
 	if c == nil {

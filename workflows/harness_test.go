@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -182,15 +181,6 @@ func describe(r run.Run) string {
 		fmt.Fprintf(&b, "\n  %s %s", e.At.Format("15:04:05.000"), e.Text)
 	}
 	return b.String()
-}
-
-func (b *bench) closedStatus(id string) enumspb.WorkflowExecutionStatus {
-	b.t.Helper()
-	d, err := b.client.DescribeWorkflowExecution(b.t.Context(), runbooks.WorkflowID(id), "")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return d.WorkflowExecutionInfo.Status
 }
 
 func listFilter(name string) runs.Filter { return runs.Filter{Runbook: name, Limit: 100} }

@@ -120,8 +120,15 @@ func blastRadius(limit *runbooks.MaxTargets, s actions.Selection) string {
 	return ""
 }
 
+// detailed is up to how many targets each has events of its own; the results
+// have them all.
+const detailed = 3
+
 func (r *remediation) runTargets(i int, p runbooks.Prepared, targets []actions.Target) {
 	s := &r.run.Steps[i]
+	if len(targets) > detailed {
+		r.event("call", s.ID, "", fmt.Sprintf("%s: %s on %d targets", s.ID, s.Do, len(targets)))
+	}
 	if p.Undoes {
 		// Registered before the call: an answer that is lost must not leave a change.
 		for _, t := range targets {
@@ -201,7 +208,10 @@ func (r *remediation) eachTarget(i int, p runbooks.Prepared, targets []actions.T
 func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared, target actions.Target) run.Result {
 	s := &r.run.Steps[i]
 	began := workflow.Now(r.concluding)
-	r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
+	few := s.Selection == nil || len(s.Selection.Targets) <= detailed
+	if few {
+		r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
+	}
 	var answer Answer
 	err := workflow.ExecuteActivity(runOptions(ctx, p), "run/"+s.Do, r.call(i, target, p.With)).Get(ctx, &answer)
 	result := run.Result{
@@ -217,8 +227,10 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 	if r.run.FirstActionAt == nil {
 		r.run.FirstActionAt = &answer.StartedAt
 	}
-	r.eventAt(answer.EndedAt, "answer", s.ID, target.ID, fmt.Sprintf("%s: %s on %s took %s", s.ID, s.Do, target.ID,
-		roundDuration(answer.EndedAt.Sub(answer.StartedAt))))
+	if few {
+		r.eventAt(answer.EndedAt, "answer", s.ID, target.ID, fmt.Sprintf("%s: %s on %s took %s", s.ID, s.Do, target.ID,
+			roundDuration(answer.EndedAt.Sub(answer.StartedAt))))
+	}
 	return result
 }
 

@@ -13,22 +13,10 @@ func (s *stage) printer(from time.Time) func(run.Run) {
 	shown := 0
 	return func(r run.Run) {
 		for _, e := range r.Events[min(shown, len(r.Events)):] {
-			if e.Target == "" || few(r, e.Step) {
-				s.say("  %s  %s", since(from, e.At), e.Text)
-			}
+			s.say("  %s  %s", since(from, e.At), e.Text)
 		}
 		shown = len(r.Events)
 	}
-}
-
-// few reports that a step has so few targets that each may have its own lines.
-func few(r run.Run, step string) bool {
-	for _, s := range r.Steps {
-		if s.ID == step {
-			return s.Selection == nil || len(s.Selection.Targets) <= 3
-		}
-	}
-	return true
 }
 
 func since(from, at time.Time) string { return fmt.Sprintf("+%6.3f s", at.Sub(from).Seconds()) }

@@ -205,6 +205,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.health.stop()
 	go e.documents.watch(ctx)
 	go e.health.follow(ctx)
+	go e.reachSystems(ctx)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -212,6 +213,14 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	case err := <-e.server.failed:
 		return err
+	}
+}
+
+// reachSystems opens the connections ahead of the first incident: a database
+// that is full lets nobody in.
+func (e *Engine) reachSystems(ctx context.Context) {
+	if err := e.conns.Open(ctx); err != nil && ctx.Err() == nil {
+		e.log.Warn("a connection can not be opened now; it is tried again when a runbook needs it", "error", err)
 	}
 }
 
