@@ -30,14 +30,14 @@ const (
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(beEngine) != "":
-		os.Exit(report(runEngine(os.Getenv(beEngine))))
+		os.Exit(exit(runEngine(os.Getenv(beEngine))))
 	case os.Getenv(beCluster) != "":
-		os.Exit(report(runCluster(os.Getenv(beCluster))))
+		os.Exit(exit(runCluster(os.Getenv(beCluster))))
 	}
 	os.Exit(m.Run())
 }
 
-func report(err error) int {
+func exit(err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -110,13 +110,13 @@ func replace(path string, text []byte) error {
 
 // child is a process of the test binary.
 type child struct {
-	t   *testing.T
+	t   testing.TB
 	cmd *exec.Cmd
 	log string
 	end chan struct{}
 }
 
-func spawn(t *testing.T, log, variable, value string) *child {
+func spawn(t testing.TB, log, variable, value string) *child {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

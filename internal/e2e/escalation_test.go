@@ -24,7 +24,7 @@ steps:
   - id: mark
     do: alertmanager.silence
     with: {matchers: ['mark="${params.serial}"'], duration: 1h, comment: 'mark ${params.serial}', connection: others}
-verify: {do: wait, with: {duration: 0s}, until: "false", every: 1s, within: 1s}
+verify: {do: wait, with: {duration: 0s}, until: duration < duration("0s"), every: 1s, within: 1s}
 otherwise: [undo, escalate]
 escalate: {severity: page, summary: 'Nothing helped ${params.serial}'}
 ---

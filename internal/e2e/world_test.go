@@ -28,14 +28,14 @@ import (
 // host is an engine in a process of its own, which can be killed and started
 // again on the same state.
 type host struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	address string
 	process *child
 }
 
 // newHost writes the config and the runbooks. The engine is not started yet.
-func newHost(t *testing.T, config, books string) *host {
+func newHost(t testing.TB, config, books string) *host {
 	t.Helper()
 	address, err := lab.FreeAddress()
 	if err != nil {
@@ -178,7 +178,7 @@ func (h *host) decision(name string) int {
 }
 
 // eventually polls until check finds nothing wrong.
-func eventually(t *testing.T, within time.Duration, what string, check func() error) {
+func eventually(t testing.TB, within time.Duration, what string, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for {
@@ -205,7 +205,7 @@ type delivery struct {
 	status int
 }
 
-func newTap(t *testing.T, to string) *tap {
+func newTap(t testing.TB, to string) *tap {
 	t.Helper()
 	p := &tap{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -241,7 +241,7 @@ func (p *tap) statuses() map[int]int {
 	return count
 }
 
-func startAlertmanager(t *testing.T, options lab.AlertmanagerOptions) *lab.Alertmanager {
+func startAlertmanager(t testing.TB, options lab.AlertmanagerOptions) *lab.Alertmanager {
 	t.Helper()
 	a, err := lab.StartAlertmanager(t.Context(), t.TempDir(), options)
 	if err != nil {
@@ -257,18 +257,18 @@ func startAlertmanager(t *testing.T, options lab.AlertmanagerOptions) *lab.Alert
 
 // raise posts alerts that fire until they are settled, one for each set of labels.
 // Alertmanager sets the start where it is zero.
-func raise(t *testing.T, to *lab.Alertmanager, startsAt time.Time, sets ...map[string]string) {
+func raise(t testing.TB, to *lab.Alertmanager, startsAt time.Time, sets ...map[string]string) {
 	t.Helper()
 	post(t, to, startsAt, time.Time{}, sets)
 }
 
 // settle posts that they are over.
-func settle(t *testing.T, to *lab.Alertmanager, startsAt time.Time, sets ...map[string]string) {
+func settle(t testing.TB, to *lab.Alertmanager, startsAt time.Time, sets ...map[string]string) {
 	t.Helper()
 	post(t, to, startsAt, time.Now().Add(-time.Millisecond), sets)
 }
 
-func post(t *testing.T, to *lab.Alertmanager, startsAt, endsAt time.Time, sets []map[string]string) {
+func post(t testing.TB, to *lab.Alertmanager, startsAt, endsAt time.Time, sets []map[string]string) {
 	t.Helper()
 	var all models.PostableAlerts
 	for _, labels := range sets {
@@ -283,7 +283,7 @@ func post(t *testing.T, to *lab.Alertmanager, startsAt, endsAt time.Time, sets [
 
 // silences counts those of each comment, which the runbooks here make; with
 // their state.
-func silences(t *testing.T, of *lab.Alertmanager) map[string]int {
+func silences(t testing.TB, of *lab.Alertmanager) map[string]int {
 	t.Helper()
 	answer, err := of.API.Silence.GetSilences(silence.NewGetSilencesParamsWithContext(t.Context()))
 	if err != nil {
