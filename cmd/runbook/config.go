@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 
 	"github.com/runbook-engine/runbook/internal/diag"
@@ -23,6 +24,18 @@ func (p *program) problems(problems diag.List, sources diag.Sources) error {
 		return err
 	}
 	return &failure{code: exitNotFixed}
+}
+
+// sourcesOf reads the files that problems are in, for the excerpts. Without an
+// excerpt a problem is still a problem.
+func sourcesOf(problems diag.List) diag.Sources {
+	sources := diag.Sources{}
+	for _, found := range problems {
+		if text, err := os.ReadFile(found.File); err == nil {
+			sources[found.File] = text
+		}
+	}
+	return sources
 }
 
 // setDataDir moves the state, and with it the record unless the config has a

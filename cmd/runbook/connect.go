@@ -14,6 +14,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/runbook-engine/runbook/internal/client"
+	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/engine"
 	"github.com/runbook-engine/runbook/internal/secret"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
@@ -34,16 +35,26 @@ func reachFlags(cmd *cobra.Command) *reach {
 	cmd.Flags().StringVar(&r.config, "config", "", "without a server: the engine's config file; RUNBOOK_CONFIG unless set")
 	cmd.Flags().StringSliceVar(&r.runbooks, "runbooks", nil, "without a server: files and folders with runbooks, besides those of the config")
 	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "without a server: where the state is kept; RUNBOOK_DATA_DIR, else that of the config, else your state folder")
-	cmd.MarkFlagsMutuallyExclusive("server", "config")
-	cmd.MarkFlagsMutuallyExclusive("server", "runbooks")
-	cmd.MarkFlagsMutuallyExclusive("server", "data-dir")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return r.check() }
 	return r
+}
+
+// localFlags say how to work without a server.
+var localFlags = []string{"config", "runbooks", "data-dir"}
+
+func (r *reach) check() error {
+	for _, name := range localFlags {
+		if r.server != "" && r.cmd.Flags().Changed(name) {
+			return usage("--%s is for working without a server; leave out --server or --%[1]s", name)
+		}
+	}
+	return nil
 }
 
 // url is that of the server, empty without one. A flag that says how to work
 // without a server counts more than the environment.
 func (r *reach) url(p *program) string {
-	for _, name := range []string{"config", "runbooks", "data-dir"} {
+	for _, name := range localFlags {
 		if r.cmd.Flags().Changed(name) {
 			return ""
 		}
@@ -131,7 +142,7 @@ func (r *reach) local(ctx context.Context, p *program) (*connection, error) {
 	log := &lumberjack.Logger{Filename: filepath.Join(dir, "standalone.log"), MaxSize: 10, MaxBackups: 3}
 	e, err := engine.New(ctx, config, engine.Options{Log: config.Logger(log), Standalone: true, Hold: true, User: person(p)})
 	if err != nil {
-		return nil, errors.Join(&failure{exitUnreachable, explain(err, dir)}, log.Close())
+		return nil, errors.Join(p.explain(err, dir), log.Close())
 	}
 	c, err := client.New(e.URL(), client.Options{Token: e.Token()})
 	if err != nil {
@@ -208,9 +219,15 @@ func stateDir(env func(string) string) (string, error) {
 	return filepath.Join(append(append([]string{home}, below...), "runbook")...), nil
 }
 
-func explain(err error, dir string) error {
-	if !errors.Is(err, temporalserver.ErrInUse) {
-		return err
+// explain says why there is no engine in this process, and what to do.
+func (p *program) explain(err error, dir string) error {
+	var found *diag.Error
+	switch {
+	case errors.As(err, &found):
+		return p.problems(found.Problems, sourcesOf(found.Problems))
+	case errors.Is(err, temporalserver.ErrInUse):
+		return &failure{exitUnreachable, fmt.Errorf("another runbook works on %s: %w\n"+
+			"reach it with --server URL if it serves, else wait until it has ended", dir, err)}
 	}
-	return fmt.Errorf("%w\nanother runbook works on %s: reach it with --server URL if it serves, or wait for it to end", err, dir)
+	return &failure{exitUnreachable, err}
 }

@@ -70,7 +70,7 @@ func (d *display) end() error {
 		if err := d.screen.Clear(); err != nil {
 			return err
 		}
-		if err := d.v.t.Print(d.v.t.Tree(d.last, time.Now(), 0)...); err != nil {
+		if err := d.v.t.PrintFit(d.v.t.Tree(d.last, time.Now(), 0)...); err != nil {
 			return err
 		}
 	}

@@ -81,6 +81,9 @@ func (p *program) exec(ctx context.Context, r *reach, name string, f execFlags, 
 		return err
 	}
 	x := &execution{viewer: p.newViewer(ctx, c, output), name: name, params: params, flags: f}
+	if f.detach {
+		x.aside()
+	}
 	return x.close(x.carryOut())
 }
 

@@ -106,7 +106,7 @@ func (p *program) loadSet(r *reach) (*runbooks.Set, runbooks.Options, error) {
 	set, err := runbooks.LoadPaths(paths, options)
 	var found *diag.Error
 	if errors.As(err, &found) {
-		return nil, options, p.problems(found.Problems, nil)
+		return nil, options, p.problems(found.Problems, sourcesOf(found.Problems))
 	}
 	return set, options, err
 }

@@ -53,9 +53,6 @@ Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
 3 could not reach; 4 refused by a guard or a condition.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			p.begun = true
-		},
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -63,7 +60,21 @@ Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
 		p.execCommand(), p.runsCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
 		p.schemaCommand(), p.serveCommand(), p.labCommand(), p.completionCommand(), p.versionCommand(),
 	)
+	p.markBegun(root)
 	return root
+}
+
+// markBegun has each command tell that its command line was understood.
+func (p *program) markBegun(cmd *cobra.Command) {
+	if carryOut := cmd.RunE; carryOut != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			p.begun = true
+			return carryOut(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		p.markBegun(sub)
+	}
 }
 
 // flagError adds the flag that was probably meant.

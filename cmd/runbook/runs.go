@@ -12,6 +12,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/terminal"
+	"github.com/runbook-engine/runbook/runbooks"
 )
 
 func (p *program) runsCommand() *cobra.Command {
@@ -76,7 +77,7 @@ func runRows(rows []runs.Row, now time.Time) [][]string {
 		if row.Status == run.Running {
 			outcome = "running"
 		}
-		if row.Mode != "live" {
+		if row.Mode != runbooks.ModeLive {
 			outcome += " (" + strings.ReplaceAll(string(row.Mode), "_", " ") + ")"
 		}
 		by := row.Actor
@@ -89,7 +90,8 @@ func runRows(rows []runs.Row, now time.Time) [][]string {
 }
 
 // find gives the id of the run that a person means: an id, the unique beginning
-// of one or of its last part, or the newest.
+// of one or of its last part, or the newest. Dry runs are meant only where no
+// other run can be.
 func (c *connection) find(ctx context.Context, meant string) (string, error) {
 	if meant == "last" {
 		return c.newest(ctx)
@@ -98,23 +100,41 @@ func (c *connection) find(ctx context.Context, meant string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var found []string
+	var found, dry []string
 	for _, row := range rows {
-		_, episode, _ := strings.Cut(row.ID, ".")
-		if row.ID == meant {
+		switch {
+		case row.ID == meant:
 			return row.ID, nil
-		}
-		if strings.HasPrefix(row.ID, meant) || strings.HasPrefix(episode, meant) || strings.HasPrefix(episode, "exec-"+meant) {
+		case !begins(row.ID, meant):
+		case row.Mode == runbooks.ModeDryRun:
+			dry = append(dry, row.ID)
+		default:
 			found = append(found, row.ID)
 		}
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return "", usage("%q can be any of %d runs:\n  %s", meant, len(found), strings.Join(found[:min(len(found), 10)], "\n  "))
+	return only(meant, found, dry)
+}
+
+func begins(id, meant string) bool {
+	_, episode, _ := strings.Cut(id, ".")
+	_, own, _ := strings.Cut(episode, "-")
+	return strings.HasPrefix(id, meant) || strings.HasPrefix(episode, meant) || strings.HasPrefix(own, meant)
+}
+
+const maxOffered = 10
+
+func only(meant string, found, dry []string) (string, error) {
+	if len(found) == 0 {
+		found = dry
 	}
-	return meant, nil // it may be older than the list, or newer
+	switch len(found) {
+	case 0:
+		return meant, nil // it may be older than the list, or newer
+	case 1:
+		return found[0], nil
+	}
+	offered := strings.Join(found[:min(len(found), maxOffered)], "\n  ")
+	return "", usage("%q can be any of %d runs:\n  %s", meant, len(found), offered)
 }
 
 func (c *connection) newest(ctx context.Context) (string, error) {

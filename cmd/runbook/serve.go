@@ -44,7 +44,7 @@ func (p *program) serve(ctx context.Context, f serveFlags) error {
 	log := config.Logger(p.err)
 	e, err := engine.New(ctx, config, engine.Options{Log: log})
 	if err != nil {
-		return &failure{exitUnreachable, err}
+		return p.explain(err, string(config.DataDir))
 	}
 	defer e.Close()
 	go reloadOnHangup(ctx, e)

@@ -34,11 +34,14 @@ func (p *program) newViewer(ctx context.Context, c *connection, output string) *
 		input: terminal.NewInput(p.in), signals: make(chan os.Signal, 2),
 	}
 	if v.json() {
-		v.t = terminal.New(p.err, p.env)
+		v.aside()
 	}
 	signal.Notify(v.signals, syscall.SIGINT, syscall.SIGTERM)
 	return v
 }
+
+// aside leaves standard output to what a program wants to read.
+func (v *viewer) aside() { v.t = terminal.New(v.p.err, v.p.env) }
 
 func (v *viewer) json() bool { return v.output == "json" }
 

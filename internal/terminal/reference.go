@@ -2,7 +2,11 @@ package terminal
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/api"
 )
@@ -70,23 +74,14 @@ func limits(f api.Field) string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
-	unit := ""
-	switch {
-	case f.Type == "duration":
-		unit = "s"
-	case f.Type == "string":
-		unit = " characters"
-	case strings.HasPrefix(f.Type, "list"), strings.HasPrefix(f.Type, "map"):
-		unit = " entries"
-	}
 	add(len(f.Enum) > 0, "One of: %s.", strings.Join(f.Enum, ", "))
 	switch {
 	case f.Min != nil && f.Max != nil:
-		add(true, "From %v%s to %v%s.", *f.Min, unit, *f.Max, unit)
-	case f.Min != nil:
-		add(true, "At least %v%s.", *f.Min, unit)
+		add(true, "From %s to %s.", amount(f, *f.Min), amount(f, *f.Max))
+	case f.Min != nil && !(f.Type == "string" && *f.Min == 1): // "required" says as much
+		add(true, "At least %s.", amount(f, *f.Min))
 	case f.Max != nil:
-		add(true, "At most %v%s.", *f.Max, unit)
+		add(true, "At most %s.", amount(f, *f.Max))
 	}
 	add(f.Pattern != "", "Must match %s.", f.Pattern)
 	add(f.Connection != "", "A connection of kind %s.", f.Connection)
@@ -94,6 +89,22 @@ func limits(f api.Field) string {
 		return ""
 	}
 	return " " + strings.Join(parts, " ")
+}
+
+// amount is a bound in the unit of its field.
+func amount(f api.Field, n float64) string {
+	text := strconv.FormatFloat(n, 'f', -1, 64)
+	switch {
+	case f.Type == "duration":
+		return model.Duration(n * float64(time.Second)).String()
+	case f.Type == "string" && n == 1:
+		return "1 character"
+	case f.Type == "string":
+		return text + " characters"
+	case strings.HasPrefix(f.Type, "list"), strings.HasPrefix(f.Type, "map"):
+		return text + " of them"
+	}
+	return text
 }
 
 // ActionsPage is the reference of all actions in Markdown.

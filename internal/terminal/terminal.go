@@ -73,6 +73,19 @@ func (t *Terminal) Print(lines ...string) error {
 	return err
 }
 
+// PrintFit is Print with lines cut to the screen.
+func (t *Terminal) PrintFit(lines ...string) error {
+	if !t.live {
+		return t.Print(lines...)
+	}
+	width, _ := t.size()
+	cut := make([]string, len(lines))
+	for i, line := range lines {
+		cut[i] = fit(line, width-1)
+	}
+	return t.Print(cut...)
+}
+
 func speaksUTF8(env func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := env(name); value != "" {

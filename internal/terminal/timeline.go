@@ -25,6 +25,9 @@ func (t *Terminal) Timeline(r run.Run, now time.Time) []string {
 		lines = append(lines, indent(t.checkDetail(*r.Verify))...)
 	}
 	lines = append(lines, t.aftermath(r)...)
+	if len(r.Events) == 0 {
+		return lines
+	}
 	lines = append(lines, "", t.style.strong.Render("timeline")+t.style.dim.Render("  "+r.StartedAt.Local().Format("2006-01-02 MST")))
 	for _, e := range r.Events {
 		lines = append(lines, EventLine(e))
@@ -36,7 +39,11 @@ func (t *Terminal) headline(r run.Run, now time.Time) string {
 	if r.Status == run.Ended {
 		return t.verdict(r.Outcome, r.OutcomeReason)
 	}
-	return t.style.warn.Render(fmt.Sprintf("%s under way for %s: %s", t.marks.running[0], lasted(r, now), r.Phase))
+	doing := string(r.Phase)
+	if r.Phase == "" {
+		doing = "nobody works on it now; what it did so far is shown once it goes on"
+	}
+	return t.style.warn.Render(fmt.Sprintf("%s under way for %s: %s", t.marks.running[0], lasted(r, now), doing))
 }
 
 func (t *Terminal) facts(r run.Run, now time.Time) [][]string {

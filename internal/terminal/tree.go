@@ -69,7 +69,7 @@ func (t *Terminal) checkMark(c *run.Check) string {
 
 // line is a sign, what it is, what is known, and how long it took.
 func (t *Terminal) line(mark, name, do, text, took string) string {
-	parts := []string{mark, t.style.strong.Render(Clean(name)), t.style.dim.Render(Clean(do))}
+	parts := []string{mark, t.style.strong.Render(Clean(name)), " " + t.style.dim.Render(Clean(do))}
 	for _, part := range []string{text, took} {
 		if part != "" {
 			parts = append(parts, " "+part)
@@ -84,6 +84,9 @@ func (t *Terminal) stepNode(r run.Run, s run.Step, now time.Time, beat int) node
 	end := s.EndedAt
 	if s.Status == run.Running {
 		mark, end = t.wheel(beat), &now
+	}
+	if s.Outcome == run.Skipped {
+		end = nil
 	}
 	n := node{text: t.line(mark, s.ID, s.Do, t.stepText(s), took(s.StartedAt, end))}
 	if len(s.Results) > 1 || s.Risk.Writes() {

@@ -62,14 +62,15 @@ func count(n int, thing string) string {
 
 const briefWidth = 90
 
-// brief is an answer in JSON as few words: the plain fields of an object by
-// name, in their order.
+// brief is an answer in JSON in a few words: the plain fields of an object by
+// name, in their order, without what is empty or false. What hangs deeper is for
+// the place where nothing is cut.
 func brief(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
 	}
-	fields := plainFields(raw)
-	if fields == nil {
+	fields, ok := plainFields(raw)
+	if !ok || len(fields) == 0 {
 		return shortened(string(raw))
 	}
 	return shortened(strings.Join(fields, ", "))
@@ -77,35 +78,35 @@ func brief(raw json.RawMessage) string {
 
 func shortened(s string) string { return document.Shorten(Clean(s), briefWidth) }
 
-// plainFields is nil for what is no object.
-func plainFields(raw json.RawMessage) []string {
+// plainFields is false for what is no object.
+func plainFields(raw json.RawMessage) (fields []string, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil
+		return nil, false
 	}
-	fields := []string{}
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return nil
+			return nil, false
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return nil
+			return nil, false
 		}
-		fields = append(fields, fmt.Sprintf("%v %s", key, plainValue(value)))
+		if text := plainValue(value); text != "" {
+			fields = append(fields, fmt.Sprintf("%v %s", key, text))
+		}
 	}
-	return fields
+	return fields, true
 }
 
 func plainValue(raw json.RawMessage) string {
 	var text string
-	if json.Unmarshal(raw, &text) == nil {
+	switch {
+	case json.Unmarshal(raw, &text) == nil:
 		return text
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil && len(list) > 3 {
-		return fmt.Sprintf("[%d]", len(list))
+	case bytes.ContainsAny(raw[:1], "[{fn"):
+		return ""
 	}
 	return string(raw)
 }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/runbook-engine/runbook/internal/lab"
+)
+
+// The program under test is this one: a copy of it, in the path under the name
+// runbook, runs main.
+func TestMain(m *testing.M) { testscript.Main(withLab{m}, map[string]func(){"runbook": main}) }
+
+type withLab struct{ m *testing.M }
+
+func (w withLab) Run() int {
+	code := w.m.Run()
+	if err := database.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// postgres is a server that the first test to need it starts.
+type postgres struct {
+	once   sync.Once
+	dir    string
+	server *lab.Postgres
+	err    error
+}
+
+var database postgres
+
+func (p *postgres) start(t testing.TB) *lab.Postgres {
+	t.Helper()
+	p.once.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "runbook-cli-"); p.err != nil {
+			return
+		}
+		if p.err = os.Chmod(p.dir, 0o711); p.err == nil {
+			p.server, p.err = lab.StartPostgres(t.Context(), p.dir, lab.PostgresOptions{})
+		}
+	})
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.server
+}
+
+func (p *postgres) close() error {
+	if p.server == nil {
+		return nil
+	}
+	return errors.Join(p.server.Close(), os.RemoveAll(p.dir))
+}
+
+// idle opens sessions of an application that sit in a transaction.
+func idle(t testing.TB, application string, n int) {
+	t.Helper()
+	dsn := database.start(t).DSN() + "&application_name=" + application
+	for range n {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(t.Context()) })
+		if _, err := conn.Exec(t.Context(), "BEGIN"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// counter is a service that counts what it is asked to do.
+type counter struct {
+	*httptest.Server
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+func newCounter(t testing.TB) *counter {
+	c := &counter{calls: map[string]int{}}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.calls[r.URL.Path]++
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *counter) count(path string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[path]
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come about", what)
+		}
+	}
+}
+
+func TestScripts(t *testing.T) {
+	calls := newCounter(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Setup:               func(env *testscript.Env) error { return setUp(env, calls) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"rc":    rc,
+			"calls": func(ts *testscript.TestScript, _ bool, args []string) { countCalls(ts, calls, args) },
+			"ready": ready,
+			"idle":  openIdle,
+			"fill":  fill,
+		},
+	})
+}
+
+func setUp(env *testscript.Env, calls *counter) error {
+	address, err := lab.FreeAddress()
+	if err != nil {
+		return err
+	}
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("USER", "ada")
+	env.Setenv("SUDO_USER", "ada")
+	env.Setenv("TZ", "UTC")
+	env.Setenv("LANG", "C.UTF-8")
+	env.Setenv("ADDRESS", address)
+	env.Setenv("CALLS", calls.URL)
+	env.Values["testing"] = env.T()
+	return nil
+}
+
+// rc runs a command that must end with an exit code.
+func rc(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: rc CODE PROGRAM ARG...")
+	}
+	got := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Logf("[stdout]\n%s[stderr]\n%s", ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+		ts.Fatalf("%s ended with %d, not %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// calls checks how often a path was called.
+func countCalls(ts *testscript.TestScript, calls *counter, args []string) {
+	if got := strconv.Itoa(calls.count(args[0])); got != args[1] {
+		ts.Fatalf("%s was called %s times, not %s", args[0], got, args[1])
+	}
+}
+
+// ready waits for the engine that the script has started.
+func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	url := "http://" + ts.Getenv("ADDRESS") + "/-/ready"
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		answer, err := http.Get(url)
+		if err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the engine is not ready: %v", err)
+		}
+	}
+}
+
+// openIdle opens sessions that sit in a transaction, and writes the file dsn.
+func openIdle(ts *testscript.TestScript, _ bool, args []string) {
+	t := ts.Value("testing").(testing.TB)
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	idle(t, args[0], n)
+	ts.Check(os.WriteFile(ts.MkAbs("dsn"), []byte(database.server.DSN()+"\n"), 0o600))
+}
+
+// fill replaces the variables in a file.
+func fill(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), func(key string) string {
+			if key == "CALLS" {
+				return ts.Getenv(key)
+			}
+			return "${" + key + "}"
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
