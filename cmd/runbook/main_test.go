@@ -95,8 +95,14 @@ func newCounter(t testing.TB) *counter {
 	c := &counter{calls: map[string]int{}}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.calls[r.URL.Path]++
+		c.mu.Unlock()
+		if r.URL.Path == "/slow" {
+			select {
+			case <-time.After(2 * time.Second):
+			case <-r.Context().Done():
+			}
+		}
 	}))
 	t.Cleanup(c.Close)
 	return c
