@@ -23,7 +23,7 @@ type checker struct {
 }
 
 func check(n *document.Node, o Options) (*Runbook, diag.List) {
-	rb := &Runbook{At: n.At}
+	rb := &Runbook{At: n.At, nameAt: n.Find("runbook").At}
 	c := &checker{Options: o, doc: &rb.Document, node: n, used: map[string]bool{}}
 	c.problems = document.Decode(n, &rb.Document)
 	if n.Kind != document.Map {

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/diag"
@@ -18,6 +21,7 @@ import (
 type Runbook struct {
 	Document
 	At         diag.Place // of its first line
+	nameAt     diag.Place
 	conditions []matching.Condition
 	digest     string
 }
@@ -100,18 +104,11 @@ func ReadFiles(files []string) (diag.Sources, error) {
 func Load(sources diag.Sources, o Options) (*Set, diag.List) {
 	var problems diag.List
 	byName := map[string]*Runbook{}
-	for _, file := range sortedKeys(sources) {
-		nodes, found := document.Parse(file, sources[file])
-		problems = append(problems, found...)
-		for _, n := range nodes {
-			if n.Kind == document.Map && n.Get("runbook") == nil && n.Get("gameday") != nil {
-				continue
-			}
-			rb, found := check(n, o)
-			problems = append(problems, found...)
+	for _, checked := range checkFiles(sources, o) {
+		problems = append(problems, checked.problems...)
+		for _, rb := range checked.runbooks {
 			if first, twice := byName[rb.Runbook]; twice && rb.Runbook != "" {
-				problems.Add(n.Find("runbook").At, "duplicate-name",
-					fmt.Sprintf("runbook %q is here twice", rb.Runbook), "it is at "+first.At.String()+" already")
+				problems.Add(rb.nameAt, "duplicate-name", fmt.Sprintf("runbook %q is here twice", rb.Runbook), "it is at "+first.At.String()+" already")
 				continue
 			}
 			byName[rb.Runbook] = rb
@@ -122,6 +119,43 @@ func Load(sources diag.Sources, o Options) (*Set, diag.List) {
 		return nil, problems
 	}
 	return newSet(byName), nil
+}
+
+type checkedFile struct {
+	runbooks []*Runbook
+	problems diag.List
+}
+
+// checkFiles checks each file by itself, as many at a time as there are
+// processors.
+func checkFiles(sources diag.Sources, o Options) []checkedFile {
+	files := sortedKeys(sources)
+	checked := make([]checkedFile, len(files))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(files)); i = next.Add(1) - 1 {
+				checked[i] = checkFile(files[i], sources[files[i]], o)
+			}
+		})
+	}
+	workers.Wait()
+	return checked
+}
+
+func checkFile(file string, src []byte, o Options) (c checkedFile) {
+	nodes, problems := document.Parse(file, src)
+	c.problems = problems
+	for _, n := range nodes {
+		if n.Kind == document.Map && n.Get("runbook") == nil && n.Get("gameday") != nil {
+			continue
+		}
+		rb, problems := check(n, o)
+		c.runbooks = append(c.runbooks, rb)
+		c.problems = append(c.problems, problems...)
+	}
+	return c
 }
 
 // LoadPaths is Files, ReadFiles and Load.

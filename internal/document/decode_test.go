@@ -1,6 +1,7 @@
 package document_test
 
 import (
+	"encoding/json"
 	"math"
 	"reflect"
 	"strings"
@@ -148,5 +149,25 @@ func TestValuesComeBackFromJSON(t *testing.T) {
 	}
 	if got := document.FromValue(math.Inf(1)).Kind; got != document.Float {
 		t.Errorf("infinity became a %s", got)
+	}
+}
+
+func TestIntegersSurviveJSON(t *testing.T) {
+	src := document.Values{"big": int64(9007199254740993), "deep": []any{map[string]any{"n": int64(-1), "f": 1.5}}, "none": nil}
+	raw, err := json.Marshal(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back document.Values
+	if err := json.Unmarshal(raw, &back); err != nil || !reflect.DeepEqual(back, src) {
+		t.Errorf("%#v came back as %#v, %v", src, back, err)
+	}
+	if err := json.Unmarshal([]byte("null"), &back); err != nil || back != nil {
+		t.Errorf("null became %#v, %v", back, err)
+	}
+	for _, wrong := range []string{"[1]", "5", `"a"`} {
+		if err := json.Unmarshal([]byte(wrong), &back); err == nil {
+			t.Errorf("%s became %#v", wrong, back)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strconv"
 )
 
@@ -13,17 +14,26 @@ type Values map[string]any
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *Values) UnmarshalJSON(raw []byte) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var plain map[string]any
-	if err := d.Decode(&plain); err != nil {
+	plain, err := FromJSON(raw)
+	if err != nil {
 		return err
 	}
-	*v = plain
-	for key, item := range plain {
-		plain[key] = exactNumbers(item)
+	m, ok := plain.(map[string]any)
+	if plain != nil && !ok {
+		return fmt.Errorf("read values: %T is no mapping", plain)
 	}
+	*v = m
 	return nil
+}
+
+// FromJSON reads one plain value, with integers as int64.
+func FromJSON(raw []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return exactNumbers(v), nil
 }
 
 func exactNumbers(v any) any {

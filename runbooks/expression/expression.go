@@ -45,62 +45,87 @@ type Program struct {
 	result  reflect.Type
 }
 
+// Names is an environment that expressions are checked against. It is not safe
+// for concurrent use.
+type Names struct {
+	env    Env
+	config *conf.Config
+}
+
+// NewNames prepares an environment, which costs more than to check one
+// expression.
+func NewNames(env Env) *Names {
+	n := &Names{env: env, config: &conf.Config{
+		Optimize: true, ShortCircuit: true, MaxNodes: maxNodes, ExpectAny: true, Builtins: grammar.Builtins, Functions: functions,
+	}}
+	n.config.WithEnv(env)
+	return n
+}
+
 // Bool compiles a condition.
 func Bool(source string, env Env) (*Program, error) { return compile(source, env, reflect.Bool) }
 
 // Any compiles an expression of whatever type.
 func Any(source string, env Env) (*Program, error) { return compile(source, env, reflect.Invalid) }
 
-func compile(source string, env Env, want reflect.Kind) (*Program, error) {
-	syntax, err := Parse(source)
-	if err != nil {
-		return nil, err
-	}
-	return syntax.compile(env, want)
+// Check finds what is wrong with an expression and gives the type of its result,
+// an interface when it is not known.
+func (s *Syntax) Check(names *Names) (reflect.Type, error) { return s.check(names, reflect.Invalid) }
+
+// CheckBool is Check for a condition.
+func (s *Syntax) CheckBool(names *Names) error {
+	_, err := s.check(names, reflect.Bool)
+	return err
 }
 
-// Bool compiles the expression as a condition. An expression is compiled once.
-func (s *Syntax) Bool(env Env) (*Program, error) { return s.compile(env, reflect.Bool) }
-
-// Any compiles the expression as one of whatever type. An expression is
-// compiled once.
-func (s *Syntax) Any(env Env) (*Program, error) { return s.compile(env, reflect.Invalid) }
-
-func (s *Syntax) compile(env Env, want reflect.Kind) (p *Program, err error) {
-	defer func() {
-		// The compiler reads other people's text; its bugs are not our crash.
-		if r := recover(); r != nil {
-			p, err = nil, &Error{Text: oneLine(fmt.Sprintf("the expression can not be compiled: %v", r))}
-		}
-	}()
-	if err := s.closed(env); err != nil {
+func (s *Syntax) check(names *Names, want reflect.Kind) (t reflect.Type, err error) {
+	defer recovered(&err)
+	if err := s.closed(names.env); err != nil {
 		return nil, err
 	}
-	config := &conf.Config{
-		Optimize: true, ShortCircuit: true, MaxNodes: maxNodes,
-		Builtins: grammar.Builtins, Functions: functions, Expect: want, ExpectAny: true,
-	}
-	config.WithEnv(env)
-	result, err := checker.Check(s.tree, config)
+	names.config.Expect = want
+	t, err = checker.Check(s.tree, names.config)
 	if err != nil {
-		return nil, s.explain(err, env)
+		return nil, s.explain(err, names.env)
 	}
-	config.Expect = reflect.Invalid // expr would make false of nothing
+	return t, nil
+}
+
+// recovered makes an error of a panic: the compiler reads other people's text,
+// and its bugs are not our crash.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = &Error{Text: oneLine(fmt.Sprintf("the expression can not be compiled: %v", r))}
+	}
+}
+
+func compile(source string, env Env, want reflect.Kind) (p *Program, err error) {
+	defer recovered(&err)
+	s, err := Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	names := NewNames(env)
+	result, err := s.check(names, want)
+	if err != nil {
+		return nil, err
+	}
+	names.config.Expect = reflect.Invalid // expr would make false of nothing
 	// What must fail rather than answer is put in when the types are known to be
 	// right, so that messages are about what was written.
 	if harden(&s.tree.Node) {
-		if _, err := checker.Check(s.tree, config); err != nil {
+		if _, err := checker.Check(s.tree, names.config); err != nil {
 			return nil, s.explain(err, env)
 		}
 	}
-	if err := optimizer.Optimize(&s.tree.Node, config); err != nil {
+	if err := optimizer.Optimize(&s.tree.Node, names.config); err != nil {
 		return nil, s.explain(err, env)
 	}
-	program, err := compiler.Compile(s.tree, config)
+	program, err := compiler.Compile(s.tree, names.config)
 	if err != nil {
 		return nil, s.explain(err, env)
 	}
-	return &Program{source: s.source, program: program, result: result}, nil
+	return &Program{source: source, program: program, result: result}, nil
 }
 
 // closed refuses a name whose fields are known without one of them: steps alone,

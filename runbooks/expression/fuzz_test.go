@@ -24,6 +24,12 @@ func FuzzCondition(f *testing.F) {
 			return // longer ones say nothing new, and take long
 		}
 		program, err := expression.Bool(source, testEnv)
+		if syntax, parseErr := expression.Parse(source); parseErr == nil {
+			syntax.Constant()
+			if checkErr := syntax.CheckBool(expression.NewNames(testEnv)); (checkErr == nil) != (err == nil) {
+				t.Errorf("%q: the check says %v, the compiler %v", source, checkErr, err)
+			}
+		}
 		if err != nil {
 			var at *expression.Error
 			if !errors.As(err, &at) || at.Offset < 0 || at.Offset > len(source) || strings.Contains(at.Text, "\n") {

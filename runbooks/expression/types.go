@@ -2,6 +2,7 @@ package expression
 
 import (
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/expr-lang/expr/types"
@@ -36,11 +37,18 @@ func TypeOf(t *shape.Type) types.Type {
 	}
 }
 
+// structTypes are kept, because they are asked for with every document.
+var structTypes sync.Map
+
 func structType(t *shape.Type) types.Map {
+	if known, ok := structTypes.Load(t); ok {
+		return known.(types.Map)
+	}
 	m := types.Map{}
 	for _, f := range t.Fields {
 		m[f.Name] = TypeOf(f.Type)
 	}
+	structTypes.Store(t, m)
 	return m
 }
 

@@ -38,6 +38,15 @@ type Scope struct {
 	Used map[string]bool
 	// Problems collects what is wrong.
 	Problems *diag.List
+
+	prepared *expression.Names
+}
+
+func (s *Scope) names() *expression.Names {
+	if s.prepared == nil {
+		s.prepared = expression.NewNames(s.Env)
+	}
+	return s.prepared
 }
 
 func (s *Scope) add(at diag.Place, code, text, hint string) { s.Problems.Add(at, code, text, hint) }
@@ -61,7 +70,7 @@ func (s *Scope) Condition(key string, n *document.Node) {
 		s.constant(key, n, answer)
 		return
 	}
-	if _, err := syntax.Bool(s.Env); err != nil {
+	if err := syntax.CheckBool(s.names()); err != nil {
 		s.refused(n, 0, err)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Scope) Text(n *document.Node) {
 		return
 	}
 	for _, h := range s.holes(n).Holes() {
-		s.compile(n, h)
+		s.check(n, h)
 	}
 }
 
@@ -85,17 +85,18 @@ func (s *Scope) refusedTemplate(n *document.Node, err error) {
 	s.add(n.PlaceOf(offset), "template", err.Error(), "write $${ for a literal ${")
 }
 
-func (s *Scope) compile(n *document.Node, h expression.Hole) *expression.Program {
+// check gives the type of an expression; nil when it is wrong.
+func (s *Scope) check(n *document.Node, h expression.Hole) reflect.Type {
 	syntax := s.read(n, h.Source, h.Offset)
 	if syntax == nil {
 		return nil
 	}
-	program, err := syntax.Any(s.Env)
+	t, err := syntax.Check(s.names())
 	if err != nil {
 		s.refused(n, h.Offset, err)
 		return nil
 	}
-	return program
+	return t
 }
 
 // value checks a string that reaches an action, and reports whether it is more
@@ -116,17 +117,17 @@ func (s *Scope) hole(n *document.Node, h expression.Hole, want *shape.Type, whol
 			"declare a parameter with from: alert.labels.NAME, and use ${params.…}")
 		return
 	}
-	program := s.compile(n, h)
-	if program == nil || want == nil {
+	got := s.check(n, h)
+	if got == nil || want == nil {
 		return
 	}
 	switch {
 	case !whole && !slices.Contains([]shape.Kind{shape.String, shape.Any, shape.Duration, shape.Time}, want.Kind):
 		s.add(n.At, "wrong-type", fmt.Sprintf("one value of type %s is wanted here, not a text with ${…} in it", want), "write one ${…} and nothing around it")
-	case whole && !expression.Fits(program.Type(), want):
+	case whole && !expression.Fits(got, want):
 		s.add(n.PlaceOf(h.Offset), "wrong-type",
-			fmt.Sprintf("${%s} is of type %s; type %s is wanted here", document.Shorten(h.Source, 60), expression.TypeName(program.Type()), want),
-			conversion(program.Type(), want))
+			fmt.Sprintf("${%s} is of type %s; type %s is wanted here", document.Shorten(h.Source, 60), expression.TypeName(got), want),
+			conversion(got, want))
 	}
 }
 

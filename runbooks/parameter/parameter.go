@@ -4,6 +4,7 @@
 package parameter
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -25,6 +26,21 @@ type Param struct {
 	Max     *float64 `json:"max,omitempty" optional:"true" doc:"Largest number; of a duration, in seconds."`
 
 	form *regexp.Regexp // Pattern, compiled
+}
+
+// UnmarshalJSON keeps a default that is an integer what it is.
+func (p *Param) UnmarshalJSON(raw []byte) error {
+	type plain Param
+	read := struct {
+		*plain
+		Default json.RawMessage `json:"default"`
+	}{plain: (*plain)(p)}
+	if err := json.Unmarshal(raw, &read); err != nil || len(read.Default) == 0 {
+		return err
+	}
+	var err error
+	p.Default, err = document.FromJSON(read.Default)
+	return err
 }
 
 // Kind is the type as shapes have it.
