@@ -40,21 +40,25 @@ func useActions(s *jsonschema.Schema, all []actions.Action) {
 	do, _ := s.Properties.Get("do")
 	for _, a := range all {
 		do.Enum = append(do.Enum, a.Name)
-		s.AllOf = append(s.AllOf, &jsonschema.Schema{
-			If:   properties("do", &jsonschema.Schema{Const: a.Name}),
-			Then: properties("with", withDoc(a)),
-		})
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{If: withKey("do", &jsonschema.Schema{Const: a.Name}), Then: with(a)})
 	}
 }
 
-func withDoc(a actions.Action) *jsonschema.Schema {
-	s := a.Params.Schema(true)
-	s.Description = a.Doc
+// with is what stands beside an action: its parameters, which may be left out
+// where none of them is required.
+func with(a actions.Action) *jsonschema.Schema {
+	params := a.Params.Schema(true)
+	params.Description = a.Doc
+	s := withKey("with", params)
+	if len(params.Required) == 0 {
+		s.Required = nil
+	}
 	return s
 }
 
-func properties(name string, value *jsonschema.Schema) *jsonschema.Schema {
+// withKey describes an object that has a key.
+func withKey(name string, value *jsonschema.Schema) *jsonschema.Schema {
 	p := jsonschema.NewProperties()
 	p.Set(name, value)
-	return &jsonschema.Schema{Properties: p}
+	return &jsonschema.Schema{Properties: p, Required: []string{name}}
 }
