@@ -33,13 +33,15 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/runbook-engine/runbook/internal/temporalcluster"
 )
 
 const (
 	// DefaultNamespace is the namespace of an Options that names none.
 	DefaultNamespace = "default"
 	// DefaultRetention is how long a closed run stays readable when Options does not say.
-	DefaultRetention = 180 * 24 * time.Hour
+	DefaultRetention = temporalcluster.DefaultRetention
 	// minRetention is what the server itself insists on when a namespace is changed later.
 	minRetention = time.Hour
 )

@@ -77,7 +77,7 @@ func upkeep() dynamicconfig.StaticClient {
 		dynamicconfig.TransferProcessorSchedulerWorkerCount.Key():   queueWorkers,
 		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key():      queueWorkers,
 		dynamicconfig.VisibilityProcessorSchedulerWorkerCount.Key(): queueWorkers,
-		// Runs kept in memory. The default of 128,000 would hold a gigabyte after a storm.
+		// Runs kept in memory. The default, 128,000, has the memory of a cluster in mind.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 10_000,
 		// A local connection has no reason to be replaced every five minutes.
 		dynamicconfig.KeepAliveMaxConnectionAge.Key(): 365 * 24 * time.Hour,
