@@ -75,18 +75,18 @@ func TestAFileThatCanNotBeWrittenIsAnError(t *testing.T) {
 	if _, err := audit.Open(filepath.Join(dir, "file", "audit.jsonl")); err == nil {
 		t.Error("opened below a file")
 	}
-	path := filepath.Join(dir, "audit.jsonl")
-	log, err := audit.Open(path)
+	state := filepath.Join(dir, "state")
+	log, err := audit.Open(filepath.Join(state, "audit.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(path); err != nil {
+	if err := os.RemoveAll(state); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(path, 0o700); err != nil {
+	if err := os.WriteFile(state, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Write(audit.Entry{Kind: audit.Acting}); err == nil {
-		t.Error("wrote into a folder")
+		t.Error("wrote below a file")
 	}
 }
