@@ -21,7 +21,10 @@ require (
 	k8s.io/client-go v0.35.4
 )
 
-require golang.org/x/tools v0.49.0 // indirect
+require (
+	go.temporal.io/sdk/contrib/opentelemetry v0.8.1 // indirect
+	golang.org/x/tools v0.49.0 // indirect
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect

@@ -149,7 +149,11 @@ func (e *Engine) openAudit() (err error) {
 }
 
 func (e *Engine) openTemporal(ctx context.Context) (err error) {
-	e.client, e.stopTemporal, err = dialTemporal(ctx, e.config, nil, e.log)
+	handler, err := e.metrics.TemporalSDK(e.log)
+	if err != nil {
+		return err
+	}
+	e.client, e.stopTemporal, err = dialTemporal(ctx, e.config, handler, e.log)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,9 @@ func TestAnAlertBecomesARun(t *testing.T) {
 			t.Errorf("metrics lack %s", line)
 		}
 	}
+	if !strings.Contains(text, `temporal_local_activity_total{activity_type="decide"`) {
+		t.Error("the metrics of the Temporal SDK are missing")
+	}
 }
 
 func base36(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 36) }
