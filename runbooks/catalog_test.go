@@ -28,11 +28,12 @@ type queryResult struct {
 }
 
 type requestParams struct {
-	URL     string            `json:"url" pattern:"^https?://" doc:"Address."`
-	Method  string            `json:"method" default:"GET" enum:"GET|POST" doc:"Method."`
-	Headers map[string]string `json:"headers,omitempty" optional:"true" doc:"Headers."`
-	Expect  []int             `json:"expect,omitempty" optional:"true" max:"5" doc:"Expected status."`
-	Timeout model.Duration    `json:"timeout" default:"10s" min:"10ms" max:"10m" doc:"Time to answer."`
+	Connection string            `json:"connection,omitempty" connection:"http" default:"" doc:"Connection; none for a whole URL."`
+	URL        string            `json:"url" pattern:"^https?://" doc:"Address."`
+	Method     string            `json:"method" default:"GET" enum:"GET|POST" doc:"Method."`
+	Headers    map[string]string `json:"headers,omitempty" optional:"true" doc:"Headers."`
+	Expect     []int             `json:"expect,omitempty" optional:"true" max:"5" doc:"Expected status."`
+	Timeout    model.Duration    `json:"timeout" default:"10s" min:"10ms" max:"10m" doc:"Time to answer."`
 }
 
 type requestResult struct {

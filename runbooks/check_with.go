@@ -37,13 +37,15 @@ func (c *checker) connections(a actions.Action, n *document.Node, holes []diag.P
 
 func (c *checker) connection(f shape.Field, n *document.Node, holes []diag.Place) {
 	value := n.Get(f.Name)
-	// A default says that the action can do without a connection.
-	if value == nil && (f.Required || f.HasDefault) || value != nil && slices.Contains(holes, value.At) {
-		return
-	}
-	name, at := "", n.At
+	name, at := f.Default, n.At
 	if value != nil {
 		name, at = value.Text, value.At
+	}
+	switch {
+	case value == nil && f.Required, slices.Contains(holes, at):
+		return // the decoder said so; or it is known when the run starts
+	case name == "" && f.HasDefault:
+		return // such an action does without one
 	}
 	if err := c.Connections.Check(f.Connection, name); err != nil {
 		c.add(at, "unknown-connection", err.Error(), "connections are named in the engine's config")
