@@ -25,17 +25,27 @@ type reach struct {
 	server, tokenFile string
 	config, dataDir   string
 	runbooks          []string
+	documents         bool // the command needs them
 	cmd               *cobra.Command
 }
 
+// reachFlags are for commands about runs, which need no documents: one that is
+// not valid is not in the way.
 func reachFlags(cmd *cobra.Command) *reach {
 	r := &reach{cmd: cmd}
-	cmd.Flags().StringVar(&r.server, "server", "", "URL of the engine; RUNBOOK_SERVER unless set; \"\" for none")
-	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "file with the bearer token; RUNBOOK_TOKEN_FILE or RUNBOOK_TOKEN unless set")
-	cmd.Flags().StringVar(&r.config, "config", "", "without a server: the engine's config file; RUNBOOK_CONFIG unless set")
-	cmd.Flags().StringSliceVar(&r.runbooks, "runbooks", nil, "without a server: files and folders with runbooks, besides those of the config")
-	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "without a server: where the state is kept; RUNBOOK_DATA_DIR, else that of the config, else your state folder")
+	cmd.Flags().StringVar(&r.server, "server", "", "`URL` of the engine; RUNBOOK_SERVER unless set; \"\" for none")
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the bearer token; RUNBOOK_TOKEN_FILE or RUNBOOK_TOKEN unless set")
+	cmd.Flags().StringVar(&r.config, "config", "", "without a server: the engine's config `FILE`; RUNBOOK_CONFIG unless set")
+	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "without a server: `DIR` of the state; RUNBOOK_DATA_DIR, else that of the config, else your state folder")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return r.check() }
+	return r
+}
+
+// documentFlags are for commands about runbooks.
+func documentFlags(cmd *cobra.Command) *reach {
+	r := reachFlags(cmd)
+	r.documents = true
+	cmd.Flags().StringSliceVar(&r.runbooks, "runbooks", nil, "without a server: a `PATH` with runbooks, besides those of the config; repeat for more")
 	return r
 }
 
@@ -49,6 +59,13 @@ func (r *reach) check() error {
 		}
 	}
 	return nil
+}
+
+var errNoDocuments = usage("say where the runbooks are: --server URL, --config FILE or --runbooks PATH")
+
+// hasDocuments reports that it is said where they are.
+func (r *reach) hasDocuments(p *program) bool {
+	return len(r.runbooks) > 0 || r.config != "" || p.env("RUNBOOK_CONFIG") != ""
 }
 
 // url is that of the server, empty without one. A flag that says how to work
@@ -194,6 +211,9 @@ func (r *reach) settings(p *program) (engine.Config, error) {
 		}
 	}
 	setDataDir(&config, dir, file == "" || r.dataDir != "" || p.env("RUNBOOK_DATA_DIR") != "")
+	if !r.documents {
+		config.Runbooks = nil
+	}
 	for _, path := range r.runbooks {
 		config.Runbooks = append(config.Runbooks, engine.Path(path))
 	}

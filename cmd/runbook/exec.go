@@ -48,14 +48,14 @@ reach; 4 refused by a guard or a condition.`,
 			return p.exec(cmd.Context(), r, args[0], f, output.value)
 		},
 	}
-	r = reachFlags(cmd)
+	r = documentFlags(cmd)
 	cmd.ValidArgsFunction = p.completeRunbooks(r)
 	output = outputFlag(cmd, "text", "json")
-	cmd.Flags().StringArrayVar(&f.set, "set", nil, "value of a parameter, NAME=VALUE; repeat for more")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a parameter, `NAME=VALUE`; repeat for more")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "with a server: print the id of the run and leave")
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "`TEXT` for the record: why")
 	cmd.MarkFlagsMutuallyExclusive("dry-run", "detach")
 	return cmd
 }
@@ -73,8 +73,12 @@ func (p *program) exec(ctx context.Context, r *reach, name string, f execFlags, 
 	if err != nil {
 		return err
 	}
-	if f.detach && r.url(p) == "" {
+	url := r.url(p)
+	if f.detach && url == "" {
 		return usage("--detach needs a server that goes on without you: --server URL")
+	}
+	if url == "" && !r.hasDocuments(p) {
+		return errNoDocuments
 	}
 	c, err := r.connect(ctx, p)
 	if err != nil {

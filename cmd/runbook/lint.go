@@ -30,7 +30,7 @@ are any. With --config the names of connections and windows are checked too.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, paths []string) error { return p.lint(paths, config, output.value) },
 	}
-	cmd.Flags().StringVar(&config, "config", "", "the engine's config file, to check names against")
+	cmd.Flags().StringVar(&config, "config", "", "the engine's config `FILE`, to check names against")
 	output = outputFlag(cmd, "text", "json", "github")
 	return cmd
 }

@@ -24,7 +24,7 @@ func (p *program) listCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.list(cmd.Context(), r, output.value) },
 	}
-	r = reachFlags(cmd)
+	r = documentFlags(cmd)
 	output = outputFlag(cmd, "text", "json")
 	return cmd
 }
@@ -88,12 +88,12 @@ func (p *program) runbook(ctx context.Context, r *reach, name string) (api.Runbo
 }
 
 func (p *program) loadSet(r *reach) (*runbooks.Set, runbooks.Options, error) {
+	if !r.hasDocuments(p) {
+		return nil, runbooks.Options{}, errNoDocuments
+	}
 	config, err := r.settings(p)
 	if err != nil {
 		return nil, runbooks.Options{}, err
-	}
-	if len(config.Runbooks) == 0 {
-		return nil, runbooks.Options{}, usage("say where the runbooks are: --server URL, --config FILE or --runbooks DIR")
 	}
 	options, err := config.LintOptions()
 	if err != nil {

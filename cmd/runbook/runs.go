@@ -35,12 +35,12 @@ func (p *program) runsCommand() *cobra.Command {
 	}
 	r = reachFlags(cmd)
 	output = outputFlag(cmd, "text", "json")
-	cmd.Flags().StringVar(&f.Runbook, "runbook", "", "only runs of this runbook")
+	cmd.Flags().StringVar(&f.Runbook, "runbook", "", "only runs of the runbook `NAME`")
 	cmd.Flags().Var(&outcome, "outcome", "only runs that ended so")
 	mustComplete(cmd, "outcome", outcome.among...)
 	cmd.Flags().BoolVar(&f.Running, "running", false, "only runs under way")
 	cmd.Flags().BoolVar(&f.DryRuns, "dry-runs", false, "dry runs too")
-	cmd.Flags().IntVar(&f.Limit, "limit", 20, "how many at most")
+	cmd.Flags().IntVar(&f.Limit, "limit", 20, "at most `N` runs")
 	cmd.AddCommand(p.showRunCommand(), p.watchRunCommand(), p.cancelRunCommand())
 	return cmd
 }

@@ -28,7 +28,7 @@ first. RUN is an id, the beginning of one, or last.`,
 	r = reachFlags(cmd)
 	cmd.ValidArgsFunction = p.completeRuns(r)
 	output = outputFlag(cmd, "text", "json")
-	cmd.Flags().StringVar(&cancel.Reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&cancel.Reason, "reason", "", "`TEXT` for the record: why")
 	cmd.Flags().BoolVar(&cancel.Undo, "undo", false, "take back what can be taken back")
 	if err := cmd.MarkFlagRequired("reason"); err != nil {
 		panic(err) // the flag is not there

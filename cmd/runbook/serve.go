@@ -29,10 +29,10 @@ unless its config names a cluster. SIGHUP reloads the runbooks.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.config, "config", "", "the engine's config file")
-	cmd.Flags().StringSliceVar(&f.runbooks, "runbooks", nil, "files and folders with runbooks, besides those of the config")
-	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve on (default "+engine.DefaultListen+")")
-	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "folder of the engine's own state (default runbook-data)")
+	cmd.Flags().StringVar(&f.config, "config", "", "the engine's config `FILE`")
+	cmd.Flags().StringSliceVar(&f.runbooks, "runbooks", nil, "a `PATH` with runbooks, besides those of the config; repeat for more")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "`ADDRESS` to serve on (default "+engine.DefaultListen+")")
+	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "`DIR` of the engine's own state (default runbook-data)")
 	return cmd
 }
 

@@ -20,7 +20,7 @@ func (p *program) showCommand() *cobra.Command {
 			return p.show(cmd.Context(), r, args[0], output.value)
 		},
 	}
-	r = reachFlags(cmd)
+	r = documentFlags(cmd)
 	cmd.ValidArgsFunction = p.completeRunbooks(r)
 	output = outputFlag(cmd, "text", "json")
 	return cmd

@@ -105,6 +105,8 @@ func (t *Terminal) stepText(s run.Step) string {
 	switch {
 	case s.Reason != "":
 		return Clean(s.Reason)
+	case s.Outcome == run.Done && len(s.Results) == 1 && s.Risk.Writes():
+		return "" // its target says it
 	case s.Outcome == run.Done && len(s.Results) == 1:
 		return brief(s.Results[0].Output)
 	case s.Outcome == run.Done:
