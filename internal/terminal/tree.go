@@ -35,9 +35,16 @@ func (t *Terminal) Tree(r run.Run, now time.Time, beat int) []string {
 		root.subs = append(root.subs, node{text: t.line(t.wheel(beat), "verify", "is it better?", lastText(r, "verify", ""), "")})
 	}
 	for _, u := range r.Undone {
-		root.subs = append(root.subs, node{text: t.line(t.marks.skipped, "undo", u.Do, Clean(u.Target+" "+u.Error), "")})
+		root.subs = append(root.subs, node{text: t.undoLine(u)})
 	}
 	return t.draw(root)
+}
+
+func (t *Terminal) undoLine(u run.Undo) string {
+	if u.Error != "" {
+		return t.line(t.style.bad.Render(t.marks.bad), "NOT undone", u.Do, Clean(u.Target+": "+u.Error), "")
+	}
+	return t.line(t.style.good.Render(t.marks.good), "undone", u.Do, Clean(u.Target), "")
 }
 
 func (t *Terminal) draw(n node) []string {
