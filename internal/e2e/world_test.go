@@ -119,24 +119,6 @@ func (h *host) get(path string, into any) error {
 	return json.Unmarshal([]byte(text), into)
 }
 
-// runs is every run that there is.
-func (h *host) runs() []runs.Row {
-	h.t.Helper()
-	var rows []runs.Row
-	if err := h.get("/api/v1/runs?limit=1000", &rows); err != nil {
-		h.t.Fatal(err)
-	}
-	return rows
-}
-
-func (h *host) run(id string) (r run.Run) {
-	h.t.Helper()
-	if err := h.get("/api/v1/runs/"+id, &r); err != nil {
-		h.t.Fatal(err)
-	}
-	return r
-}
-
 // ended waits until there are n runs and all of them have ended.
 func (h *host) ended(within time.Duration, n int) []runs.Row {
 	h.t.Helper()

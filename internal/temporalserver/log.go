@@ -106,14 +106,6 @@ func (l *serverLog) expects(msg string) bool {
 		slices.ContainsFunc(expected, func(start string) bool { return strings.HasPrefix(msg, start) })
 }
 
-func describe(tags []tag.Tag) string {
-	var text string
-	for _, t := range tags {
-		text += fmt.Sprintf(", %s: %v", t.Key(), t.Value())
-	}
-	return text
-}
-
 func (l *serverLog) write(level slog.Level, msg string, tags []tag.Tag) {
 	ctx := context.Background()
 	if !l.out.Enabled(ctx, level) || l.expects(msg) {
