@@ -247,7 +247,7 @@ func TestRegularExpressionsCanNotRunAway(t *testing.T) {
 // A program gives the same answer whatever ran before it, or runs beside it.
 func TestProgramsDoNotDisturbEachOther(t *testing.T) {
 	sources := []string{
-		`count == 7`, `steps.a.output.missing > 1`, `any(1..1000, any(1..1000, # == -1))`, `any(list, # == 999)`,
+		`count == 7`, `steps.a.output.missing > 1`, `len(1..1000000) > 0`, `any(list, # == 999)`,
 		`len(filter(list, # > 10)) == 989`, `json.nothing.deeper == 1`, `steps.a.output.value / 0 > 1`,
 	}
 	programs := make([]*expression.Program, len(sources))
@@ -263,7 +263,7 @@ func TestProgramsDoNotDisturbEachOther(t *testing.T) {
 	for worker := range 4 {
 		all.Go(func() {
 			values := testValues()
-			for n := range 200 {
+			for n := range 35 {
 				i := (n*7 + worker) % len(sources)
 				if got := fmt.Sprint(programs[i].True(values)); got != want[i] {
 					t.Errorf("%s: %s, want %s", sources[i], got, want[i])
