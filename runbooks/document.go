@@ -61,6 +61,7 @@ func (a *Autonomy) UnmarshalDocument(n *document.Node) diag.List {
 	if n.Kind == document.String {
 		n = &document.Node{Kind: document.Map, At: n.At, Entries: []document.Entry{{Key: "level", At: n.At, Value: n}}}
 	}
+	n.Title = "autonomy"
 	return document.Decode(n, (*long)(a))
 }
 

@@ -111,6 +111,7 @@ func TestSchemaRefusesMistakes(t *testing.T) {
 		"until: value < 0.7 => untill: value < 0.7",
 		"until: value < 0.7 => until: value < 0.7, every: 5",
 		"steps: => stesp:",
+		"    with: {query: 'up{db=\"${params.db}\"} > ${params.half}'}\n => ",
 	} {
 		old, new, _ := strings.Cut(change, " => ")
 		changed := strings.Replace(everything, old, new, 1)

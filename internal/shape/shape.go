@@ -137,36 +137,14 @@ var (
 )
 
 func (t *Type) fill(goType reflect.Type, within []reflect.Type) {
-	switch {
-	case goType == plainType:
-		panic("shape: time.Duration has no text form; use model.Duration")
-	case goType == durationType:
-		t.Kind = Duration
-		return
-	case goType == timeType:
-		t.Kind = Time
-		return
-	case goType == rawType:
-		t.Kind = Any
-		return
-	case reflect.PointerTo(goType).Implements(textType):
-		t.Kind = String
+	if kind, ok := scalarKind(goType); ok {
+		t.Kind = kind
 		return
 	}
 	switch goType.Kind() {
 	case reflect.Pointer:
 		*t = *of(goType.Elem(), within)
 		t.Go = goType
-	case reflect.String:
-		t.Kind = String
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		t.Kind = Int
-	case reflect.Float64:
-		t.Kind = Float
-	case reflect.Bool:
-		t.Kind = Bool
-	case reflect.Interface:
-		t.Kind = Any
 	case reflect.Slice:
 		t.Kind, t.Elem = List, of(goType.Elem(), within)
 	case reflect.Map:
@@ -180,6 +158,34 @@ func (t *Type) fill(goType reflect.Type, within []reflect.Type) {
 	default:
 		panic(fmt.Sprintf("shape: %s can not be part of a document", goType))
 	}
+}
+
+func scalarKind(goType reflect.Type) (Kind, bool) {
+	switch {
+	case goType == plainType:
+		panic("shape: time.Duration has no text form; use model.Duration")
+	case goType == durationType:
+		return Duration, true
+	case goType == timeType:
+		return Time, true
+	case goType == rawType:
+		return Any, true
+	case reflect.PointerTo(goType).Implements(textType):
+		return String, true
+	}
+	switch goType.Kind() {
+	case reflect.String:
+		return String, true
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return Int, true
+	case reflect.Float64:
+		return Float, true
+	case reflect.Bool:
+		return Bool, true
+	case reflect.Interface:
+		return Any, true
+	}
+	return "", false
 }
 
 func (t *Type) fillFields(goType reflect.Type, within []reflect.Type) {
