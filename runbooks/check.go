@@ -20,11 +20,12 @@ type checker struct {
 	node     *document.Node
 	problems diag.List
 	used     map[string]bool // parameters
+	scopes   map[int]*lint.Scope
 }
 
 func check(n *document.Node, o Options) (*Runbook, diag.List) {
 	rb := &Runbook{At: n.At, nameAt: n.Find("runbook").At}
-	c := &checker{Options: o, doc: &rb.Document, node: n, used: map[string]bool{}}
+	c := &checker{Options: o, doc: &rb.Document, node: n, used: map[string]bool{}, scopes: map[int]*lint.Scope{}}
 	c.problems = document.Decode(n, &rb.Document)
 	if n.Kind != document.Map {
 		return rb, c.problems
@@ -53,6 +54,9 @@ func (c *checker) triggers() []matching.Condition {
 
 // scope is what expressions may name before the step with a number.
 func (c *checker) scope(step int) *lint.Scope {
+	if known := c.scopes[step]; known != nil {
+		return known
+	}
 	s := &lint.Scope{
 		Env: env(c.Catalog, c.doc, step), Outcomes: map[string][]string{}, AnyOutcome: stepOutcomes,
 		Params: sortedKeys(c.doc.Params), Windows: c.Windows, Used: c.used, Problems: &c.problems,
@@ -64,6 +68,7 @@ func (c *checker) scope(step int) *lint.Scope {
 			s.Later = append(s.Later, one.ID)
 		}
 	}
+	c.scopes[step] = s
 	return s
 }
 

@@ -127,8 +127,8 @@ func (b *builder) node(n ast.Node, depth int) *Node {
 }
 
 func (b *builder) mapping(values []*ast.MappingValueNode, at diag.Place, depth int) *Node {
-	m := &Node{Kind: Map, At: at}
-	seen := map[string]diag.Place{}
+	m := &Node{Kind: Map, At: at, Entries: make([]Entry, 0, len(values))}
+	seen := make(map[string]int, len(values)) // lines
 	for i, v := range values {
 		key := v.Key.GetToken()
 		keyAt := b.place(key)
@@ -136,10 +136,10 @@ func (b *builder) mapping(values []*ast.MappingValueNode, at diag.Place, depth i
 			m.At = keyAt
 		}
 		if first, dup := seen[key.Value]; dup {
-			b.problems.Addf(keyAt, "duplicate-key", "key %q is here twice; it is on line %d already", key.Value, first.Line)
+			b.problems.Addf(keyAt, "duplicate-key", "key %q is here twice; it is on line %d already", key.Value, first)
 			continue
 		}
-		seen[key.Value] = keyAt
+		seen[key.Value] = keyAt.Line
 		m.Entries = append(m.Entries, Entry{Key: key.Value, At: keyAt, Value: b.entryValue(v, keyAt, depth)})
 	}
 	return m
