@@ -62,12 +62,14 @@ func filesIn(root string) ([]string, error) {
 		return []string{root}, nil
 	}
 	var files []string
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	// The separator makes it follow a folder that is a symbolic link.
+	top := root + string(filepath.Separator)
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("read documents: %w", err)
 		// A mounted ConfigMap has its files twice, the second time under ..data.
-		case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
+		case d.IsDir() && path != top && strings.HasPrefix(d.Name(), "."):
 			return filepath.SkipDir
 		case !d.IsDir() && isDocument(d.Name()):
 			files = append(files, path)

@@ -104,6 +104,29 @@ func TestAMountedConfigMapIsReloaded(t *testing.T) {
 	loaded(t, e, "new")
 }
 
+// A checkout that is replaced as a whole is a symbolic link to a folder.
+func TestALinkedFolderIsReloaded(t *testing.T) {
+	dir := t.TempDir()
+	swap := func(version, name string) {
+		t.Helper()
+		write(t, dir, version+"/books.yaml", fmt.Sprintf(pause, name, "A"))
+		link := filepath.Join(dir, "next")
+		if err := os.Symlink(version, link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link, filepath.Join(dir, "books")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("one", "old")
+	e := serve(t, dir, "runbooks: [books]\n")
+	loaded(t, e, "old")
+	swap("two", "new")
+	loaded(t, e, "new")
+	write(t, dir, "two/books.yaml", fmt.Sprintf(pause, "newer", "A"))
+	loaded(t, e, "newer")
+}
+
 // A single file is followed through its folder, since editors replace it.
 func TestASingleFileIsReloaded(t *testing.T) {
 	dir := t.TempDir()

@@ -35,6 +35,9 @@ func (d *documents) openWatched() error {
 	if unfollowed != nil {
 		d.log.Error("changes of the runbooks may not be noticed", "error", unfollowed)
 	}
+	if len(d.Set().Names()) == 0 {
+		d.log.Warn("there are no runbooks: alerts will start nothing", "paths", d.paths)
+	}
 	return nil
 }
 
@@ -107,13 +110,18 @@ func foldersOf(root string) (folders []string, err error) {
 	if !info.IsDir() {
 		return []string{filepath.Dir(root)}, nil
 	}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	if link, err := os.Lstat(root); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+		// A checkout is replaced by turning the link round.
+		folders = append(folders, filepath.Dir(root))
+	}
+	top := root + string(filepath.Separator) // follows the link
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case !d.IsDir():
 			return nil
-		case path != root && strings.HasPrefix(d.Name(), "."):
+		case path != top && strings.HasPrefix(d.Name(), "."):
 			return filepath.SkipDir
 		}
 		folders = append(folders, path)
