@@ -80,7 +80,7 @@ func register(w worker.Worker) {
 // finished waits for a run by asking, as a waiter on the history may miss its end.
 func finished(tb testing.TB, c client.Client, id string) {
 	tb.Helper()
-	eventually(tb, time.Minute, "run "+id+" completes", func() error {
+	eventually(tb, 3*time.Minute, "run "+id+" completes", func() error {
 		desc, err := c.DescribeWorkflowExecution(tb.Context(), id, "")
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func eventually(tb testing.TB, within time.Duration, what string, check func() e
 // listed waits until a query finds exactly so many runs.
 func listed(tb testing.TB, c client.Client, query string, want int64) {
 	tb.Helper()
-	eventually(tb, 30*time.Second, fmt.Sprintf("%d runs match %q", want, query), func() error {
+	eventually(tb, 3*time.Minute, fmt.Sprintf("%d runs match %q", want, query), func() error {
 		n, err := count(tb.Context(), c, query)
 		var invalid *serviceerror.InvalidArgument
 		if errors.As(err, &invalid) {
