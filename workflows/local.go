@@ -17,10 +17,12 @@ type Question struct {
 	Step   int             `json:"step"`
 }
 
-// Decided is the answer of a runbook's own condition.
+// Decided is the answer of a runbook's own condition, and where that is yes the
+// first step prepared in the same moment: an alert waits for nothing in between.
 type Decided struct {
-	Yes    bool   `json:"yes"`
-	Reason string `json:"reason,omitempty"`
+	Yes    bool               `json:"yes"`
+	Reason string             `json:"reason,omitempty"`
+	First  *runbooks.Prepared `json:"first,omitempty"`
 }
 
 func (a *Activities) moment(q Question) runbooks.Moment {
@@ -40,14 +42,16 @@ func (a *Activities) Decide(_ context.Context, q Question) (Decided, error) {
 	if q.Plan.Refusal != "" {
 		return Decided{Reason: q.Plan.Refusal}, nil
 	}
-	yes, err := a.Evaluator.When(&q.Plan, a.moment(q))
+	moment := a.moment(q)
+	yes, err := a.Evaluator.When(&q.Plan, moment)
 	switch {
 	case err != nil:
 		return Decided{Reason: "its condition can not be answered: " + err.Error()}, nil
 	case !yes:
 		return Decided{Reason: "its condition is false: " + q.Plan.Document.When}, nil
 	}
-	return Decided{Yes: true}, nil
+	first := a.Evaluator.Prepare(&q.Plan, moment, 0)
+	return Decided{Yes: true, First: &first}, nil
 }
 
 func startEntry(p runbooks.Plan) audit.Entry {

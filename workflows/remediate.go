@@ -79,6 +79,7 @@ type remediation struct {
 	run   *run.Run
 	facts map[string]runbooks.Facts
 	done  []undoable
+	first *runbooks.Prepared // the first step, as it was prepared with the decision
 
 	failed  []string // steps that failed
 	leftOut []string // steps that a dry run left out
@@ -216,6 +217,7 @@ func (r *remediation) decide() (bool, error) {
 	case !decided.Yes:
 		r.conclude(run.Skipped, decided.Reason)
 	default:
+		r.first = decided.First
 		return true, nil
 	}
 	return false, nil

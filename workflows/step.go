@@ -32,8 +32,7 @@ func (r *remediation) step(i int) {
 	s := &r.run.Steps[i]
 	now := workflow.Now(r.concluding)
 	s.Status, s.StartedAt = run.Running, &now
-	var prepared runbooks.Prepared
-	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepare, r.question(i)).Get(r.concluding, &prepared)
+	prepared, err := r.prepare(i)
 	switch {
 	case err != nil:
 		r.endStep(i, run.Failed, err.Error())
@@ -46,6 +45,14 @@ func (r *remediation) step(i int) {
 	default:
 		r.runStep(i, prepared)
 	}
+}
+
+func (r *remediation) prepare(i int) (prepared runbooks.Prepared, err error) {
+	if i == 0 && r.first != nil {
+		return *r.first, nil
+	}
+	err = workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepare, r.question(i)).Get(r.concluding, &prepared)
+	return prepared, err
 }
 
 func (r *remediation) runStep(i int, p runbooks.Prepared) {
