@@ -26,6 +26,8 @@ type Watch struct {
 	Deadline time.Time       `json:"deadline"` // by when the condition must have come true
 	// Once looks a single time and waits for nothing: a dry run.
 	Once bool `json:"once,omitempty"`
+	// Seen is what was seen before; the next look is Every later.
+	Seen *Seen `json:"seen,omitempty"`
 }
 
 // Seen is what a Watch saw so far. It travels with the heartbeats, so that a
@@ -51,11 +53,10 @@ type watcher struct {
 }
 
 func (c caller) check(ctx context.Context, watch Watch) (Seen, error) {
-	bound, err := c.bind(watch.With)
+	w, err := c.watcher(watch)
 	if err != nil {
 		return Seen{}, err
 	}
-	w := &watcher{caller: c, watch: watch, bound: bound, seen: Seen{Begun: time.Now()}}
 	if activity.HasHeartbeatDetails(ctx) {
 		var earlier Seen
 		if err := activity.GetHeartbeatDetails(ctx, &earlier); err == nil {
@@ -65,6 +66,15 @@ func (c caller) check(ctx context.Context, watch Watch) (Seen, error) {
 	defer beat(ctx, func() any { return w.snapshot() })()
 	defer c.changed(watch.Run)
 	return w.loop(ctx)
+}
+
+func (c caller) watcher(watch Watch) (*watcher, error) {
+	bound, err := c.bind(watch.With)
+	w := &watcher{caller: c, watch: watch, bound: bound, seen: Seen{Begun: time.Now()}}
+	if watch.Seen != nil {
+		w.seen = *watch.Seen
+	}
+	return w, err
 }
 
 func (w *watcher) snapshot() Seen {
@@ -77,8 +87,10 @@ func (w *watcher) loop(ctx context.Context) (Seen, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	for {
-		w.look(ctx)
+	for first := w.watch.Seen == nil; ; first = true {
+		if first {
+			w.look(ctx)
+		}
 		if err := ctx.Err(); err != nil {
 			return w.end(), err
 		}

@@ -17,26 +17,27 @@ func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check
 	now := workflow.Now(r.concluding)
 	out := &run.Check{Do: c.Do, Until: c.Until, StartedAt: &now}
 	question := CheckQuestion{Question: r.question(upto), Check: *c}
-	var p runbooks.Prepared
-	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepareCheck, question).Get(r.concluding, &p)
+	var looked Looked
+	r.event("verify", step, "", fmt.Sprintf("verify: %s until %s, within %s", c.Do, c.Until, c.Within))
+	err := workflow.ExecuteLocalActivity(local(r.waiting), ActivityPrepareCheck, question).Get(r.waiting, &looked)
 	switch {
+	case r.stopped():
+		return r.endCheck(out, run.Cancelled, r.stop.reason)
 	case err != nil:
 		return r.endCheck(out, run.Unknown, "could not tell: "+message(err))
-	case p.Failed:
-		return r.endCheck(out, run.Unknown, "could not tell: "+p.Reason)
+	case looked.Failed:
+		return r.endCheck(out, run.Unknown, "could not tell: "+looked.Reason)
 	}
-	out.With = p.With
+	out.With = looked.With
 	watch := Watch{
-		Run: r.run.ID, Step: step, With: p.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
-		Deadline: now.Add(duration(c.Within)), Once: r.plan.Mode != runbooks.ModeLive,
+		Run: r.run.ID, Step: step, With: looked.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
+		Deadline: now.Add(duration(c.Within)), Once: r.plan.Mode != runbooks.ModeLive, Seen: looked.Seen,
 	}
-	r.event("verify", step, "", fmt.Sprintf("verify: %s until %s, within %s", c.Do, c.Until, c.Within))
-	var seen Seen
-	ctx := watchOptions(r.waiting, watch, c, p)
-	if err := workflow.ExecuteActivity(ctx, "verify/"+c.Do, watch).Get(ctx, &seen); err != nil {
-		if r.stopped() {
-			return r.endCheck(out, run.Cancelled, r.stop.reason)
-		}
+	seen, err := r.watch(watch, c, looked.Prepared)
+	switch {
+	case err != nil && r.stopped():
+		return r.endCheck(out, run.Cancelled, r.stop.reason)
+	case err != nil:
 		return r.endCheck(out, run.Unknown, "could not tell: "+message(err))
 	}
 	out.Looks, out.First, out.Last, out.TrueAt = seen.Looks, seen.First, seen.Last, seen.TrueAt
@@ -48,6 +49,16 @@ func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check
 		r.eventAt(*seen.TrueAt, "relief", step, "", fmt.Sprintf("%s came true", c.Until))
 	}
 	return r.endCheck(out, outcome, reason)
+}
+
+// watch goes on looking, where the first look was not enough.
+func (r *remediation) watch(watch Watch, c *runbooks.Check, p runbooks.Prepared) (seen Seen, err error) {
+	if first := watch.Seen; first != nil && (watch.Once || first.Holds && c.Hold == 0) {
+		return *first, nil
+	}
+	ctx := watchOptions(r.waiting, watch, c, p)
+	err = workflow.ExecuteActivity(ctx, "verify/"+c.Do, watch).Get(ctx, &seen)
+	return seen, err
 }
 
 func (r *remediation) endCheck(c *run.Check, outcome run.Outcome, reason string) *run.Check {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/runbook-engine/runbook/internal/audit"
@@ -77,9 +78,40 @@ type CheckQuestion struct {
 	Check runbooks.Check `json:"check"`
 }
 
-// PrepareCheck fills in the parameters of a check.
-func (a *Activities) PrepareCheck(_ context.Context, q CheckQuestion) (runbooks.Prepared, error) {
-	return a.Evaluator.PrepareCheck(&q.Plan, a.moment(q.Question), q.Step, &q.Check), nil
+// Looked is a check with its parameters, and what a first look saw where the
+// probe answered at once.
+type Looked struct {
+	runbooks.Prepared
+	Seen *Seen `json:"seen,omitempty"`
+}
+
+// firstLook is how long the first look may take. A run hears nothing meanwhile.
+const firstLook = time.Second
+
+// PrepareCheck fills in the parameters of a check and looks once: most systems
+// are better at once, or it is a dry run, and then there is nothing to wait for.
+func (a *Activities) PrepareCheck(ctx context.Context, q CheckQuestion) (Looked, error) {
+	looked := Looked{Prepared: a.Evaluator.PrepareCheck(&q.Plan, a.moment(q.Question), q.Step, &q.Check)}
+	action, known := a.Catalog.Get(q.Check.Do)
+	if looked.Failed || !known {
+		return looked, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	w, err := caller{a, action}.watcher(q.watch(looked.With))
+	if err != nil {
+		return looked, err
+	}
+	w.look(ctx)
+	if ctx.Err() == nil {
+		seen := w.end()
+		looked.Seen = &seen
+	}
+	return looked, nil
+}
+
+func (q CheckQuestion) watch(with json.RawMessage) Watch {
+	return Watch{Run: q.Plan.RunID(), With: with, Until: q.Check.Until, Every: q.Check.Every, Hold: q.Check.Hold}
 }
 
 // Checked is what a check saw and what it means.

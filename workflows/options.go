@@ -9,23 +9,23 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/runbook-engine/runbook/actions"
-	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
 // RaiseAction is the action by which people are told.
 const RaiseAction = "alertmanager.raise"
 
-// MemoOutcome is the memo of an ended run, for lists.
-const MemoOutcome = "outcome"
+// maxReason is what a search attribute takes of a reason, in characters; a
+// database behind Temporal may have no room for more.
+const maxReason = 200
 
-// Summary is what a list of runs shows of an ended one.
-type Summary struct {
-	Outcome run.Outcome `json:"outcome"`
-	Reason  string      `json:"reason,omitempty"`
+// listed is a reason as a list shows it.
+func listed(reason string) string {
+	if chars := []rune(reason); len(chars) > maxReason {
+		return string(chars[:maxReason]) + "…"
+	}
+	return reason
 }
-
-func summaryOf(r *run.Run) Summary { return Summary{Outcome: r.Outcome, Reason: r.OutcomeReason} }
 
 const (
 	grace       = 10 * time.Second // for an activity to notice that its own limit is over

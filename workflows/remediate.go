@@ -25,6 +25,7 @@ const (
 	AttrSource      = "RunbookSource"
 	AttrMode        = "RunbookMode"
 	AttrOutcome     = "RunbookOutcome"
+	AttrReason      = "RunbookReason" // of the outcome, cut to size
 	AttrFingerprint = "RunbookAlertFingerprint"
 	AttrAlertStart  = "RunbookAlertStart"
 )
@@ -35,6 +36,7 @@ var (
 	KeySource      = temporal.NewSearchAttributeKeyKeyword(AttrSource)
 	KeyMode        = temporal.NewSearchAttributeKeyKeyword(AttrMode)
 	KeyOutcome     = temporal.NewSearchAttributeKeyKeyword(AttrOutcome)
+	KeyReason      = temporal.NewSearchAttributeKeyKeyword(AttrReason)
 	KeyFingerprint = temporal.NewSearchAttributeKeyKeyword(AttrFingerprint)
 	KeyAlertStart  = temporal.NewSearchAttributeKeyTime(AttrAlertStart)
 )
@@ -43,7 +45,7 @@ var (
 func SearchAttributes() map[string]enumspb.IndexedValueType {
 	keyword := enumspb.INDEXED_VALUE_TYPE_KEYWORD
 	return map[string]enumspb.IndexedValueType{
-		AttrRunbook: keyword, AttrSource: keyword, AttrMode: keyword, AttrOutcome: keyword, AttrFingerprint: keyword,
+		AttrRunbook: keyword, AttrSource: keyword, AttrMode: keyword, AttrOutcome: keyword, AttrReason: keyword, AttrFingerprint: keyword,
 		AttrAlertStart: enumspb.INDEXED_VALUE_TYPE_DATETIME,
 	}
 }
@@ -246,8 +248,7 @@ func (r *remediation) end() {
 // What is done is done: a record that fails is logged, and fails no run.
 func (r *remediation) record() {
 	err := errors.Join(
-		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome))),
-		workflow.UpsertMemo(r.concluding, map[string]any{MemoOutcome: summaryOf(r.run)}),
+		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome)), KeyReason.ValueSet(listed(r.run.OutcomeReason))),
 		workflow.ExecuteLocalActivity(local(r.concluding), ActivityConclude, r.conclusion()).Get(r.concluding, nil),
 	)
 	if err != nil {

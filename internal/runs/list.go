@@ -103,15 +103,10 @@ func rowOf(e *workflowpb.WorkflowExecutionInfo) Row {
 	decode(attrs[workflows.AttrSource], &row.Source)
 	decode(attrs[workflows.AttrMode], &row.Mode)
 	decode(attrs[workflows.AttrOutcome], &row.Outcome)
+	decode(attrs[workflows.AttrReason], &row.Reason)
 	memo := e.GetMemo().GetFields()
 	decode(memo[memoActor], &row.Actor)
 	decode(memo[memoAlert], &row.Alert)
-	var end workflows.Summary
-	decode(memo[workflows.MemoOutcome], &end)
-	row.Reason = end.Reason
-	if end.Outcome != "" {
-		row.Outcome = end.Outcome
-	}
 	if row.Status == run.Ended && row.Outcome == "" {
 		row.Outcome, row.Reason = run.Unknown, "the workflow ended as "+strings.ToLower(e.Status.String())
 	}
