@@ -166,9 +166,10 @@ func (s *Server) Address() string { return s.address }
 // ClientOptions are what a client in this process needs to connect. The server refuses everybody else.
 func (s *Server) ClientOptions() client.Options {
 	return client.Options{
-		HostPort:          s.address,
-		Namespace:         s.namespace,
-		ConnectionOptions: client.ConnectionOptions{TLS: s.identity.client()},
+		HostPort:  s.address,
+		Namespace: s.namespace,
+		// Within one process compression only costs time.
+		ConnectionOptions: client.ConnectionOptions{TLS: s.identity.client(), GrpcCompression: &client.GrpcCompressionNone{}},
 	}
 }
 
