@@ -41,6 +41,7 @@ func (p *program) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	engine.TuneMemory()
 	log := config.Logger(p.err)
 	e, err := engine.New(ctx, config, engine.Options{Log: log})
 	if err != nil {

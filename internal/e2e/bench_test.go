@@ -58,6 +58,7 @@ func newBench(b *testing.B) *bench {
 	if err := problems.Err(); err != nil {
 		b.Fatal(err)
 	}
+	engine.TuneMemory()
 	e, err := engine.New(b.Context(), c, engine.Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)

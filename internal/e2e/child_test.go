@@ -63,6 +63,7 @@ func runEngine(config string) error {
 		_ = diag.WriteText(os.Stderr, problems, sources)
 		return err
 	}
+	engine.TuneMemory()
 	e, err := engine.New(ctx, c, engine.Options{Log: c.Logger(os.Stderr)})
 	if err != nil {
 		return err

@@ -38,11 +38,11 @@ func openStore(ctx context.Context, o Options) (store, error) {
 	if err != nil {
 		return store{}, fmt.Errorf("finding data directory: %w", err)
 	}
-	runs, err := openFile(ctx, filepath.Join(dir, runsFile))
+	runs, err := openFile(ctx, filepath.Join(dir, runsFile), flushed)
 	if err != nil {
 		return store{}, err
 	}
-	visibility, err := openFile(ctx, filepath.Join(dir, visibilityFile))
+	visibility, err := openFile(ctx, filepath.Join(dir, visibilityFile), unflushed)
 	if err != nil {
 		return store{}, err
 	}
@@ -52,14 +52,14 @@ func openStore(ctx context.Context, o Options) (store, error) {
 	return store{runs: runs, visibility: visibility}, nil
 }
 
-func openFile(ctx context.Context, path string) (*config.SQL, error) {
+func openFile(ctx context.Context, path, synchronous string) (*config.SQL, error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
 	if err := createSchema(ctx, path); err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", path, err)
 	}
-	return sqlConfig(path), nil
+	return sqlConfig(path, synchronous), nil
 }
 
 // createFile leaves a file that only we can read; SQLite gives its log the same mode. An existing file is not opened:
@@ -79,8 +79,14 @@ func createFile(path string) error {
 var pragmas = map[string]string{
 	"busy_timeout": "5000",
 	"journal_mode": "wal",
-	"synchronous":  "full",
+	"synchronous":  flushed,
 }
+
+// The modes of synchronous: full flushes at each commit, normal at each checkpoint.
+const (
+	flushed   = "full"
+	unflushed = "normal"
+)
 
 // opened counts sqlConfig's calls.
 var opened atomic.Int64
@@ -89,11 +95,12 @@ var opened atomic.Int64
 //
 // The server keeps its connections for as long as the process lives, by their URI. The attribute setup, which stands for
 // nothing but the value true, makes the URI new: a server gets a connection to the file that is there now.
-func sqlConfig(path string) *config.SQL {
+func sqlConfig(path, synchronous string) *config.SQL {
 	attributes := map[string]string{"mode": "rw", "setup": strconv.FormatInt(opened.Add(1), 10)}
 	for name, value := range pragmas {
 		attributes[name] = value
 	}
+	attributes["synchronous"] = synchronous
 	return &config.SQL{
 		PluginName:        sqliteplugin.PluginName,
 		DatabaseName:      escape(path),

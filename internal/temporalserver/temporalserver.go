@@ -5,15 +5,16 @@
 //
 // # What survives
 //
-// The state is two SQLite files in write-ahead-log mode with synchronous=full: temporal.db (the runs) and visibility.db
-// (the index that lists and searches them). A commit is in the log and flushed to the disk before the server
-// acknowledges anything that depends on it.
+// The state is two SQLite files in write-ahead-log mode: temporal.db (the runs) with synchronous=full, and visibility.db
+// (the index that lists and searches them) with synchronous=normal. A commit of a run is in the log and flushed to the
+// disk before the server acknowledges anything that depends on it.
 //
 //   - kill -9, a panic, out of memory: nothing acknowledged is lost. Open workflows go on when a server is started on
 //     the same directory again.
 //   - a power cut or a crash of the kernel: nothing acknowledged is lost, on a disk that keeps what it has reported as
 //     flushed. synchronous=normal would be faster and would lose the last transactions here, which means running an
-//     action a second time; it is not offered.
+//     action a second time; it is not offered. The index may lose its last entries: a run that began or ended in the
+//     last moments is there by its id, and may be missing in a list, or be listed as under way.
 //   - in both cases a step that was under way is not known to have finished. Temporal runs it again after its timeout;
 //     that the second run changes nothing is the business of the step (its idempotency key).
 //
