@@ -62,5 +62,7 @@ func WorkerOptions(ctx context.Context) worker.Options {
 		MaxHeartbeatThrottleInterval:     heartbeatEvery,
 		DefaultHeartbeatThrottleInterval: heartbeatEvery,
 		WorkerStopTimeout:                workerStop,
+		// Enough to keep two cores busy in a burst of alerts; the default is 2.
+		MaxConcurrentWorkflowTaskPollers: 8,
 	}
 }
