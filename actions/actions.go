@@ -42,6 +42,8 @@ type Selection struct {
 	// Population is how many things of that kind there are, healthy or not: the
 	// whole of which Targets is a part. 0 means that it is not known.
 	Population int `json:"population,omitempty"`
+	// Healthy is how many of the population are healthy; nil when it is not known.
+	Healthy *int `json:"healthy,omitempty"`
 }
 
 // Key identifies one effect: one step of one run on one target. It is the same

@@ -36,7 +36,7 @@ func check(n *document.Node, o Options) (*Runbook, diag.List) {
 	c.guards()
 	c.steps()
 	if c.doc.Verify != nil {
-		c.check(c.node.Get("verify"), len(c.doc.Steps), c.doc.Verify)
+		c.check(c.node.Get("verify"), len(c.doc.AllSteps()), c.doc.Verify)
 	}
 	c.whole()
 	c.params(rb.conditions)
@@ -61,7 +61,7 @@ func (c *checker) scope(step int) *lint.Scope {
 		Env: env(c.Catalog, c.doc, step), Outcomes: map[string][]string{}, AnyOutcome: stepOutcomes,
 		Params: sortedKeys(c.doc.Params), Windows: c.Windows, Used: c.used, Problems: &c.problems,
 	}
-	for i, one := range c.doc.Steps {
+	for i, one := range c.doc.AllSteps() {
 		if i < step {
 			s.Outcomes[one.ID] = one.outcomes()
 		} else {
@@ -74,8 +74,8 @@ func (c *checker) scope(step int) *lint.Scope {
 
 func (c *checker) steps() {
 	seen := map[string]diag.Place{}
-	for i, s := range c.doc.Steps {
-		node := c.node.Find("steps", i)
+	for i, s := range c.doc.AllSteps() {
+		node := c.stepNode(i)
 		id := node.Find("id").At
 		if first, twice := seen[s.ID]; twice && s.ID != "" {
 			c.add(id, "duplicate-step", fmt.Sprintf("the step id %q is used twice", s.ID), fmt.Sprintf("it is on line %d already", first.Line))
@@ -84,6 +84,17 @@ func (c *checker) steps() {
 		}
 		c.step(i, s, node)
 	}
+}
+
+// stepNode is where a step is written.
+func (c *checker) stepNode(i int) *document.Node {
+	for n, r := range c.doc.Remedies {
+		if i < len(r.Steps) {
+			return c.node.Find("remedies", n, "steps", i)
+		}
+		i -= len(r.Steps)
+	}
+	return c.node.Find("steps", i)
 }
 
 func (c *checker) step(i int, s Step, node *document.Node) {

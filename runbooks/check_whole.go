@@ -15,10 +15,10 @@ func (c *checker) whole() {
 	c.autonomy()
 	c.otherwise()
 	c.escalation()
-	for i, s := range c.doc.Steps {
+	for i, s := range c.doc.AllSteps() {
 		a, _ := c.Catalog.Get(s.Do)
 		if a.Risk == actions.Destructive && c.doc.Guards.Approve == nil {
-			c.add(c.node.Find("steps", i, "do").At, "destructive-without-approval", fmt.Sprintf("%s is destructive and needs consent", a.Name),
+			c.add(c.stepNode(i).Find("do").At, "destructive-without-approval", fmt.Sprintf("%s is destructive and needs consent", a.Name),
 				"add guards: {approve: {at: destructive}}")
 		}
 	}
@@ -26,7 +26,7 @@ func (c *checker) whole() {
 
 // has reports whether any step's action is of a kind.
 func (c *checker) has(kind func(actions.Action) bool) bool {
-	return slices.ContainsFunc(c.doc.Steps, func(s Step) bool {
+	return slices.ContainsFunc(c.doc.AllSteps(), func(s Step) bool {
 		a, known := c.Catalog.Get(s.Do)
 		return !known || kind(a) // what an unknown action does is not known either
 	})
@@ -77,7 +77,7 @@ func (c *checker) escalation() {
 		c.add(c.node.KeyPlace("escalate"), "unreachable", "nothing leads to escalate", "add otherwise: [escalate]")
 	}
 	if block != nil {
-		c.scope(len(c.doc.Steps)).Text(block.Get("summary"))
+		c.scope(len(c.doc.AllSteps())).Text(block.Get("summary"))
 	}
 }
 

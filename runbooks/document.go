@@ -21,20 +21,24 @@ import (
 
 // Document is a runbook as written.
 type Document struct {
-	Runbook     string                     `json:"runbook" pattern:"^[a-z][a-z0-9-]{0,62}$" doc:"Name; unique in a set of documents."`
-	Summary     string                     `json:"summary" min:"1" doc:"What it does about what, in one sentence."`
-	Description string                     `json:"description,omitempty" optional:"true" doc:"More for the person who reads it at night."`
-	Owner       string                     `json:"owner,omitempty" optional:"true" doc:"Team that answers for it."`
-	Triggers    []matching.Trigger         `json:"triggers,omitempty" optional:"true" doc:"Alerts that start it; any of these. Without one it runs by hand, or by a route label runbook=NAME."`
-	Params      map[string]parameter.Param `json:"params,omitempty" optional:"true" doc:"Typed parameters, from the alert or from the terminal."`
-	When        string                     `json:"when,omitempty" optional:"true" doc:"Condition for doing anything at all."`
-	Autonomy    Autonomy                   `json:"autonomy" default:"{}" doc:"What it may do by itself."`
-	Guards      Guards                     `json:"guards" default:"{}" doc:"What holds it back."`
-	OnResolve   string                     `json:"on_resolve" default:"finish" enum:"cancel|finish|undo" doc:"What to do with a run whose alert resolves."`
-	Steps       []Step                     `json:"steps" min:"1" doc:"What is done, in order."`
-	Verify      *Check                     `json:"verify,omitempty" optional:"true" doc:"Is the system better? Decides the outcome."`
-	Otherwise   []string                   `json:"otherwise,omitempty" optional:"true" enum:"undo|escalate" doc:"What to do when the system is not better."`
-	Escalate    *Escalate                  `json:"escalate,omitempty" optional:"true" doc:"The alert that is raised when people must take over."`
+	Runbook      string                     `json:"runbook" pattern:"^[a-z][a-z0-9-]{0,62}$" doc:"Name; unique in a set of documents."`
+	Summary      string                     `json:"summary" min:"1" doc:"What it does about what, in one sentence."`
+	Description  string                     `json:"description,omitempty" optional:"true" doc:"More for the person who reads it at night."`
+	Owner        string                     `json:"owner,omitempty" optional:"true" doc:"Team that answers for it."`
+	Triggers     []matching.Trigger         `json:"triggers,omitempty" optional:"true" doc:"Alerts that start it; any of these. Without one it runs by hand, or by a route label runbook=NAME."`
+	Params       map[string]parameter.Param `json:"params,omitempty" optional:"true" doc:"Typed parameters, from the alert or from the terminal."`
+	When         string                     `json:"when,omitempty" optional:"true" doc:"Condition for doing anything at all."`
+	Autonomy     Autonomy                   `json:"autonomy" default:"{}" doc:"What it may do by itself."`
+	Guards       Guards                     `json:"guards" default:"{}" doc:"What holds it back."`
+	For          model.Duration             `json:"for,omitempty" optional:"true" max:"24h" doc:"How long the alert must have been firing, and still be, before anything is done."`
+	HealthyDelay model.Duration             `json:"healthy_delay,omitempty" optional:"true" max:"24h" doc:"How long the alert must stay resolved before it counts as over. One that fires again within it is the same trouble."`
+	HoldPage     model.Duration             `json:"hold_page,omitempty" optional:"true" min:"10s" max:"1h" doc:"Silence the alert while the run works, for at most this long. The silence ends with the run."`
+	OnResolve    string                     `json:"on_resolve" default:"finish" enum:"cancel|finish|undo" doc:"What to do with a run whose alert resolves."`
+	Steps        []Step                     `json:"steps,omitempty" optional:"true" min:"1" doc:"What is done, in order."`
+	Remedies     []Remedy                   `json:"remedies,omitempty" optional:"true" min:"1" doc:"Instead of steps: remedies that are tried in order until the system is better."`
+	Verify       *Check                     `json:"verify,omitempty" optional:"true" doc:"Is the system better? Decides the outcome."`
+	Otherwise    []string                   `json:"otherwise,omitempty" optional:"true" enum:"undo|escalate" doc:"What to do when the system is not better."`
+	Escalate     *Escalate                  `json:"escalate,omitempty" optional:"true" doc:"The alert that is raised when people must take over."`
 }
 
 // Level is what a runbook may do by itself.
@@ -79,12 +83,16 @@ type Proof struct {
 
 // Guards hold a run back.
 type Guards struct {
-	Resource   string          `json:"resource,omitempty" optional:"true" doc:"What is locked for the run, across all runbooks and game days."`
-	Cooldown   model.Duration  `json:"cooldown,omitempty" optional:"true" doc:"Pause after a run before the next on the same resource."`
-	Rate       []string        `json:"rate,omitempty" optional:"true" doc:"Most runs in a window, such as 3/h or 7/d; all must hold."`
-	MaxTargets *MaxTargets     `json:"max_targets,omitempty" optional:"true" doc:"Most targets that one step may touch."`
-	OnConflict string          `json:"on_conflict,omitempty" optional:"true" enum:"queue|drop|replace" doc:"What a run does when the resource is held."`
-	Approve    *ApprovalPolicy `json:"approve,omitempty" optional:"true" doc:"Whose consent a step needs."`
+	Resource      string          `json:"resource,omitempty" optional:"true" doc:"What is locked for the run, across all runbooks and game days."`
+	Cooldown      model.Duration  `json:"cooldown,omitempty" optional:"true" doc:"Pause after a run before the next on the same resource."`
+	Rate          []string        `json:"rate,omitempty" optional:"true" doc:"Most runs in a window, such as 3/h or 7/d; all must hold."`
+	RatePerTarget []string        `json:"rate_per_target,omitempty" optional:"true" doc:"Most attempts on one target in a window, whichever run makes them; all must hold."`
+	MaxTargets    *MaxTargets     `json:"max_targets,omitempty" optional:"true" doc:"Most targets that one step may touch."`
+	MinHealthy    *MinHealthy     `json:"min_healthy,omitempty" optional:"true" doc:"What must stay healthy of the population, counted just before acting."`
+	MaxErrors     int             `json:"max_errors" default:"1" min:"1" doc:"Targets that may fail in a step; so many stop the rest."`
+	Batch         *Batch          `json:"batch,omitempty" optional:"true" doc:"Targets are taken in batches, and counted again before each."`
+	OnConflict    string          `json:"on_conflict,omitempty" optional:"true" enum:"queue|drop|replace" doc:"What a run does when the resource is held."`
+	Approve       *ApprovalPolicy `json:"approve,omitempty" optional:"true" doc:"Whose consent a step needs."`
 }
 
 // MaxTargets is a blast radius.
@@ -93,12 +101,48 @@ type MaxTargets struct {
 	Percent float64 `json:"percent,omitempty" optional:"true" min:"0.1" max:"100" doc:"Percent at most of the population."`
 }
 
+// MinHealthy is what a step must leave healthy: both must hold.
+type MinHealthy struct {
+	Count   int     `json:"count,omitempty" optional:"true" min:"1" doc:"Healthy targets at least."`
+	Percent float64 `json:"percent,omitempty" optional:"true" min:"0.1" max:"100" doc:"Percent at least of the population."`
+}
+
+// Batch says how many targets at a time.
+type Batch struct {
+	Size    int            `json:"size,omitempty" optional:"true" min:"1" doc:"Targets in a batch."`
+	Percent float64        `json:"percent,omitempty" optional:"true" min:"0.1" max:"100" doc:"Instead of size: percent of the targets, at least one."`
+	Pause   model.Duration `json:"pause" default:"0s" max:"24h" doc:"Pause between two batches."`
+}
+
 // ApprovalPolicy says from which risk on a person is asked, and who.
 type ApprovalPolicy struct {
 	At        string         `json:"at" default:"destructive" enum:"reversible|disruptive|destructive" doc:"Risk from which consent is needed."`
 	By        []string       `json:"by,omitempty" optional:"true" doc:"Roles that may consent."`
-	Within    model.Duration `json:"within" default:"10m" doc:"Time to answer."`
+	Count     int            `json:"count" default:"1" min:"1" max:"10" doc:"How many different people must consent."`
+	Within    model.Duration `json:"within" default:"10m" min:"1s" max:"7d" doc:"Time to answer."`
 	Otherwise string         `json:"otherwise" default:"escalate" enum:"escalate|skip" doc:"What happens when nobody does."`
+}
+
+// Remedy is one attempt to make the system better. After it the runbook's own
+// verify decides whether the next one is tried.
+type Remedy struct {
+	ID     string         `json:"id" pattern:"^[a-z][a-z0-9_]{0,62}$" doc:"Name in this runbook."`
+	Doc    string         `json:"doc,omitempty" optional:"true" doc:"Why this remedy."`
+	If     string         `json:"if,omitempty" optional:"true" doc:"Condition; the remedy is passed over when it is false."`
+	Within model.Duration `json:"within,omitempty" optional:"true" min:"1s" max:"24h" doc:"Time for the remedy and its verification; after it the next one is tried."`
+	Steps  []Step         `json:"steps" min:"1" doc:"What is done, in order."`
+}
+
+// AllSteps are the steps of the document, or of all its remedies, in order.
+func (d *Document) AllSteps() []Step {
+	if len(d.Remedies) == 0 {
+		return d.Steps
+	}
+	var all []Step
+	for _, r := range d.Remedies {
+		all = append(all, r.Steps...)
+	}
+	return all
 }
 
 // Step is one use of an action.
@@ -149,9 +193,10 @@ func (d *Document) Digest() string {
 		p.Doc = ""
 		bare.Params[name] = p
 	}
-	bare.Steps = append([]Step(nil), d.Steps...)
-	for i := range bare.Steps {
-		bare.Steps[i].Doc = ""
+	bare.Steps = bareSteps(d.Steps)
+	bare.Remedies = append([]Remedy(nil), d.Remedies...)
+	for i := range bare.Remedies {
+		bare.Remedies[i].Doc, bare.Remedies[i].Steps = "", bareSteps(bare.Remedies[i].Steps)
 	}
 	b, err := json.Marshal(bare)
 	if err != nil {
@@ -159,6 +204,14 @@ func (d *Document) Digest() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
+}
+
+func bareSteps(steps []Step) []Step {
+	bare := append([]Step(nil), steps...)
+	for i := range bare {
+		bare[i].Doc = ""
+	}
+	return bare
 }
 
 // Unenforced lists the guards that the document uses and this engine does not
@@ -169,7 +222,10 @@ func (d *Document) Unenforced() []string {
 		"guards.resource": d.Guards.Resource != "", "guards.cooldown": d.Guards.Cooldown != 0,
 		"guards.rate": len(d.Guards.Rate) > 0, "guards.on_conflict": d.Guards.OnConflict != "",
 		"guards.approve": d.Guards.Approve != nil, "autonomy.level: approve": d.Autonomy.Level == Approve,
-		"autonomy.proof": d.Autonomy.Proof != nil,
+		"autonomy.proof": d.Autonomy.Proof != nil, "for": d.For != 0, "healthy_delay": d.HealthyDelay != 0,
+		"hold_page": d.HoldPage != 0, "remedies": len(d.Remedies) > 0, "guards.rate_per_target": len(d.Guards.RatePerTarget) > 0,
+		"guards.min_healthy": d.Guards.MinHealthy != nil, "guards.max_errors": d.Guards.MaxErrors > 1,
+		"guards.batch": d.Guards.Batch != nil,
 	} {
 		if used {
 			names = append(names, name)

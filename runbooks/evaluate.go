@@ -53,7 +53,7 @@ func (e *Evaluator) When(p *Plan, m Moment) (bool, error) {
 
 // Prepare answers a step's condition and fills in its parameters.
 func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
-	s := p.Document.Steps[step]
+	s := p.Document.AllSteps()[step]
 	if len(m.Failed) > 0 && !asksAbout(s.If, m.Failed) {
 		return Prepared{Reason: fmt.Sprintf("step %s failed, and this step does not ask about it", m.Failed[0])}
 	}
@@ -82,7 +82,7 @@ func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 // undecided prepares a step of a dry run as far as it goes, so that its targets
 // can be shown.
 func (e *Evaluator) undecided(p *Plan, m Moment, step int, missing string) Prepared {
-	s := p.Document.Steps[step]
+	s := p.Document.AllSteps()[step]
 	reason := fmt.Sprintf("depends on step %s, which a dry run leaves out", missing)
 	prepared, err := e.bind(p, m, step, s.Do, s.With)
 	if err != nil {
@@ -189,7 +189,7 @@ func (e *Evaluator) Text(p *Plan, m Moment, text string) string {
 		return text
 	}
 	out, err := t.Render(func(source string) (any, error) {
-		v, err := e.eval(p, m, len(p.Document.Steps), source, values)
+		v, err := e.eval(p, m, len(p.Document.AllSteps()), source, values)
 		if err == nil {
 			_, err = expression.Text(v)
 		}

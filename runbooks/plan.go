@@ -39,6 +39,8 @@ type Plan struct {
 	Mode     Mode            `json:"mode"`
 	Actor    string          `json:"actor"`
 	Reason   string          `json:"reason,omitempty"`
+	// Override names guards that a person sets aside for this run, for Reason.
+	Override []string `json:"override,omitempty"`
 	// Refusal is why this run must not do anything. Such a run is recorded and
 	// ends at once.
 	Refusal string `json:"refusal,omitempty"`

@@ -93,7 +93,7 @@ var runType = types.Map{"id": types.String, "source": types.String, "actor": typ
 // env is what an expression at step number upto may use: the steps before it.
 func env(catalog *actions.Catalog, doc *Document, upto int) expression.Env {
 	steps := types.Map{}
-	for _, s := range doc.Steps[:min(upto, len(doc.Steps))] {
+	for _, s := range doc.AllSteps()[:min(upto, len(doc.AllSteps()))] {
 		steps[s.ID] = stepType(catalog, s)
 	}
 	params := types.Map{}
@@ -132,7 +132,7 @@ type Moment struct {
 
 func (p *Plan) values(catalog *actions.Catalog, m Moment) (map[string]any, error) {
 	steps := map[string]any{}
-	for _, s := range p.Document.Steps {
+	for _, s := range p.Document.AllSteps() {
 		facts, done := m.Steps[s.ID]
 		if !done {
 			continue

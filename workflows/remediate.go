@@ -20,6 +20,8 @@ const (
 	QueryRun       = "run"
 	SignalResolved = "resolved" // the alert ended: Resolution
 	SignalCancel   = "cancel"   // a person says stop: CancelRequest
+	SignalDecision = "decision" // a person consents, or does not: Decision
+	SignalAdmitted = "admitted" // the ledger says that a queued run's turn has come: ledger.Answer
 
 	AttrRunbook     = "RunbookName"
 	AttrSource      = "RunbookSource"
@@ -60,6 +62,15 @@ type CancelRequest struct {
 	By     string `json:"by"`
 	Reason string `json:"reason"`
 	Undo   bool   `json:"undo"`
+}
+
+// Decision is a person's answer to a run that asks for consent. Who may give it
+// is checked before it is sent, and again by the run.
+type Decision struct {
+	By      string   `json:"by"`
+	Roles   []string `json:"roles,omitempty"`
+	Approve bool     `json:"approve"`
+	Reason  string   `json:"reason"`
 }
 
 // Remediate is one run: it decides, acts, verifies and concludes, as the plan
@@ -112,7 +123,7 @@ func newRemediation(ctx workflow.Context, plan runbooks.Plan) *remediation {
 		Actor: plan.Actor, Reason: plan.Reason, Params: plan.Params, Alert: plan.Alert,
 		Status: run.Running, Phase: run.Deciding, StartedAt: workflow.GetInfo(ctx).WorkflowStartTime,
 	}
-	for _, s := range plan.Document.Steps {
+	for _, s := range plan.Document.AllSteps() {
 		r.run.Steps = append(r.run.Steps, run.Step{ID: s.ID, Do: s.Do, Doc: s.Doc, Status: run.Pending})
 	}
 	r.acting, r.stopActing = workflow.WithCancel(ctx)

@@ -13,7 +13,7 @@ import (
 
 func (r *remediation) act() {
 	r.run.Phase = run.Acting
-	for i := range r.plan.Document.Steps {
+	for i := range r.plan.Document.AllSteps() {
 		if r.stopped() {
 			r.skipRest(i)
 			return
@@ -78,7 +78,7 @@ func (r *remediation) runStep(i int, p runbooks.Prepared) {
 
 // endEmpty: finding nothing is a mistake unless the document allows it.
 func (r *remediation) endEmpty(i int) {
-	if r.plan.Document.Steps[i].AllowEmpty {
+	if r.plan.Document.AllSteps()[i].AllowEmpty {
 		r.endStep(i, run.Skipped, "nothing to act on")
 		return
 	}
@@ -268,7 +268,7 @@ func (r *remediation) endDone(i int, selects bool) {
 		return
 	}
 	s.Output = output
-	check := r.plan.Document.Steps[i].Verify
+	check := r.plan.Document.AllSteps()[i].Verify
 	if check == nil {
 		r.endStep(i, run.Done, "")
 		return
@@ -318,13 +318,13 @@ func (r *remediation) wouldRun(i int, p runbooks.Prepared) {
 			reason = "would fail: select targets: " + message(err)
 		case refusal != "":
 			reason = "would be refused: " + refusal
-		case len(targets) == 0 && !r.plan.Document.Steps[i].AllowEmpty:
+		case len(targets) == 0 && !r.plan.Document.AllSteps()[i].AllowEmpty:
 			reason += "; it would fail now: the selection is empty"
 		default:
 			reason += fmt.Sprintf(" on %d targets", len(targets))
 		}
 	}
-	if check := r.plan.Document.Steps[i].Verify; check != nil && !p.Undecided {
+	if check := r.plan.Document.AllSteps()[i].Verify; check != nil && !p.Undecided {
 		s.Verify = r.check(s.ID, i+1, check)
 	}
 	r.endStep(i, run.Skipped, reason)

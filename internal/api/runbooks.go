@@ -83,7 +83,7 @@ func DescribeRunbook(rb *runbooks.Runbook, c *actions.Catalog) Runbook {
 		Name: rb.Runbook, Summary: rb.Summary, Owner: rb.Owner, Autonomy: string(rb.Autonomy.Level),
 		Risk: actions.ReadOnly, Digest: rb.Digest(), File: rb.At.File, Unenforced: rb.Unenforced(),
 	}
-	for _, step := range rb.Steps {
+	for _, step := range rb.AllSteps() {
 		if a, known := c.Get(step.Do); known && a.Risk.AtLeast(out.Risk) {
 			out.Risk = a.Risk
 		}
@@ -106,7 +106,7 @@ func DescribeRunbookDetail(rb *runbooks.Runbook, c *actions.Catalog) RunbookDeta
 			Name: name, Type: p.Type, Doc: p.Doc, From: p.From, Default: p.Default, Required: p.Default == nil, Enum: p.Enum,
 		})
 	}
-	for _, s := range rb.Steps {
+	for _, s := range rb.AllSteps() {
 		step := RunbookStep{ID: s.ID, Doc: s.Doc, Do: s.Do, If: s.If, With: s.With, Verify: describeCheck(s.Verify)}
 		if a, known := c.Get(s.Do); known {
 			step.Risk = a.Risk

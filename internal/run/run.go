@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
@@ -40,7 +41,9 @@ type Phase string
 
 // The phases, in order.
 const (
+	Admitting  Phase = "admitting" // the ledger is asked, or it waits in the queue
 	Deciding   Phase = "deciding"
+	Approving  Phase = "approving" // people are asked for their consent
 	Acting     Phase = "acting"
 	Verifying  Phase = "verifying"
 	Concluding Phase = "concluding"
@@ -66,11 +69,64 @@ type Run struct {
 	FirstActionAt *time.Time `json:"first_action_at,omitempty" doc:"When the first step's first call began."`
 	EndedAt       *time.Time `json:"ended_at,omitempty"`
 
+	Admission *Admission `json:"admission,omitempty" doc:"What the guards said."`
+	Autonomy  *Autonomy  `json:"autonomy,omitempty" doc:"What it may do by itself, and why not more."`
+	Approval  *Approval  `json:"approval,omitempty" doc:"Whose consent it asked for."`
+	Halted    string     `json:"halted,omitempty" doc:"Why it stands still now: the kill switch."`
+	Override  []string   `json:"override,omitempty" doc:"Guards that a person set aside."`
+
 	Steps      []Step      `json:"steps,omitempty"`
 	Verify     *Check      `json:"verify,omitempty"`
 	Undone     []Undo      `json:"undone,omitempty"`
 	Escalation *Escalation `json:"escalation,omitempty"`
 	Events     []Event     `json:"events,omitempty"`
+}
+
+// Admission is the ledger's answer.
+type Admission struct {
+	State    ledger.State `json:"state" enum:"admitted,queued,refused"`
+	Guard    ledger.Guard `json:"guard,omitempty"`
+	Reason   string       `json:"reason,omitempty"`
+	Token    int64        `json:"token,omitempty" doc:"Fencing token of its lease."`
+	Position int          `json:"position,omitempty" doc:"In the queue, from 1."`
+	Waited   string       `json:"waited,omitempty" doc:"How long it was queued."`
+}
+
+// Autonomy is what a run may do by itself.
+type Autonomy struct {
+	Level     runbooks.Level `json:"level" doc:"As the document has it."`
+	Effective runbooks.Level `json:"effective" doc:"Lowered by the environment, the calendar and the proof."`
+	Why       []string       `json:"why,omitempty" doc:"What lowered it."`
+}
+
+// Approval is a question to people.
+type Approval struct {
+	Steps     []string      `json:"steps" doc:"Steps that need consent."`
+	By        []string      `json:"by,omitempty" doc:"Roles that may give it."`
+	Count     int           `json:"count" doc:"How many people must."`
+	AskedAt   time.Time     `json:"asked_at"`
+	Deadline  time.Time     `json:"deadline"`
+	Decisions []Decision    `json:"decisions,omitempty"`
+	State     ApprovalState `json:"state" enum:"asked,approved,denied,expired"`
+}
+
+// ApprovalState is where a question to people is.
+type ApprovalState string
+
+// The states of an approval.
+const (
+	Asked    ApprovalState = "asked"
+	Approved ApprovalState = "approved"
+	Denied   ApprovalState = "denied"
+	Expired  ApprovalState = "expired"
+)
+
+// Decision is what one person said.
+type Decision struct {
+	By      string    `json:"by"`
+	Approve bool      `json:"approve"`
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at"`
 }
 
 // Step is one step of a run.
