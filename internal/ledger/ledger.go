@@ -51,6 +51,9 @@ type Rate struct {
 type Confirm struct {
 	Run   string `json:"run"`
 	Token int64  `json:"token"`
+	// Keep holds the lease for at least so long without a further Confirm: through
+	// a wait of the run in which it does nothing.
+	Keep model.Duration `json:"keep,omitempty"`
 }
 
 // Reserve books an attempt on each target before it is made, against the
