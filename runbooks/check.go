@@ -34,10 +34,12 @@ func check(n *document.Node, o Options) (*Runbook, diag.List) {
 	c.problems = append(c.problems, parameter.Check(c.doc.Params, c.node.Find("params"))...)
 	c.scope(0).Condition("when", c.node.Get("when"))
 	c.guards()
+	c.remedies()
 	c.steps()
 	if c.doc.Verify != nil {
 		c.check(c.node.Get("verify"), len(c.doc.AllSteps()), c.doc.Verify)
 	}
+	c.overTime()
 	c.whole()
 	c.params(rb.conditions)
 	rb.digest = rb.Document.Digest()
@@ -76,11 +78,9 @@ func (c *checker) steps() {
 	seen := map[string]diag.Place{}
 	for i, s := range c.doc.AllSteps() {
 		node := c.stepNode(i)
-		id := node.Find("id").At
-		if first, twice := seen[s.ID]; twice && s.ID != "" {
-			c.add(id, "duplicate-step", fmt.Sprintf("the step id %q is used twice", s.ID), fmt.Sprintf("it is on line %d already", first.Line))
-		} else {
-			seen[s.ID] = id
+		at := node.Find("id").At
+		if hint, twice := earlier(seen, s.ID, at); twice {
+			c.add(at, "duplicate-step", fmt.Sprintf("the step id %q is used twice", s.ID), hint)
 		}
 		c.step(i, s, node)
 	}

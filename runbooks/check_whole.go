@@ -2,7 +2,6 @@ package runbooks
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -45,13 +44,21 @@ func (c *checker) autonomy() {
 	}
 }
 
-func (c *checker) otherwise() {
-	node := c.node.Find("otherwise")
-	for i, measure := range c.doc.Otherwise {
-		if slices.Index(c.doc.Otherwise, measure) < i {
-			c.add(node.Find(i).At, "duplicate-value", fmt.Sprintf("otherwise has %s twice", measure), "")
+// overTime finds conditions over time on alerts that start nothing.
+func (c *checker) overTime() {
+	if c.doc.Autonomy.Level != Off {
+		return
+	}
+	for _, key := range []string{"for", "healthy_delay", "hold_page"} {
+		if c.node.Get(key) != nil {
+			c.add(c.node.KeyPlace(key), "no-effect", key+" has no effect at autonomy off: no alert starts this runbook", "remove it")
 		}
 	}
+}
+
+func (c *checker) otherwise() {
+	node := c.node.Find("otherwise")
+	c.distinct(node, "otherwise", c.doc.Otherwise)
 	if c.has(actions.Action.Undoes) {
 		return
 	}
@@ -78,30 +85,6 @@ func (c *checker) escalation() {
 	}
 	if block != nil {
 		c.scope(len(c.doc.AllSteps())).Text(block.Get("summary"))
-	}
-}
-
-var rateForm = regexp.MustCompile(`^[1-9][0-9]*/([1-9][0-9]*)?[smhdw]$`)
-
-func (c *checker) guards() {
-	node := c.node.Get("guards")
-	if node == nil {
-		return
-	}
-	for i, rate := range c.doc.Guards.Rate {
-		if !rateForm.MatchString(rate) {
-			c.add(node.Find("rate", i).At, "rate", fmt.Sprintf("rate %q is not a number of runs in a time", rate), "such as 3/h, 7/d or 2/30m")
-		}
-	}
-	if m := c.doc.Guards.MaxTargets; m != nil && m.Count == 0 && m.Percent == 0 {
-		c.add(node.Find("max_targets").At, "missing-key", "max_targets needs count, percent or both", "")
-	}
-	resource := node.Get("resource")
-	if resource != nil {
-		c.scope(0).Values(resource, nil)
-	}
-	if resource == nil && c.doc.Guards.OnConflict != "" {
-		c.add(node.KeyPlace("on_conflict"), "no-effect", "on_conflict has no effect without a resource that could be held", "add resource: KIND/NAME")
 	}
 }
 

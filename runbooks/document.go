@@ -15,6 +15,7 @@ import (
 
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/runbooks/matching"
 	"github.com/runbook-engine/runbook/runbooks/parameter"
 )
@@ -85,8 +86,8 @@ type Proof struct {
 type Guards struct {
 	Resource      string          `json:"resource,omitempty" optional:"true" doc:"What is locked for the run, across all runbooks and game days."`
 	Cooldown      model.Duration  `json:"cooldown,omitempty" optional:"true" doc:"Pause after a run before the next on the same resource."`
-	Rate          []string        `json:"rate,omitempty" optional:"true" doc:"Most runs in a window, such as 3/h or 7/d; all must hold."`
-	RatePerTarget []string        `json:"rate_per_target,omitempty" optional:"true" doc:"Most attempts on one target in a window, whichever run makes them; all must hold."`
+	Rate          []ledger.Rate   `json:"rate,omitempty" optional:"true" doc:"Most runs in a window, such as 3/h or 7/d; all must hold."`
+	RatePerTarget []ledger.Rate   `json:"rate_per_target,omitempty" optional:"true" doc:"Most attempts on one target in a window, whichever run makes them; all must hold."`
 	MaxTargets    *MaxTargets     `json:"max_targets,omitempty" optional:"true" doc:"Most targets that one step may touch."`
 	MinHealthy    *MinHealthy     `json:"min_healthy,omitempty" optional:"true" doc:"What must stay healthy of the population, counted just before acting."`
 	MaxErrors     int             `json:"max_errors" default:"1" min:"1" doc:"Targets that may fail in a step; so many stop the rest."`

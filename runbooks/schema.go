@@ -15,14 +15,20 @@ func Schema(catalog *actions.Catalog) *jsonschema.Schema {
 	s := schemaOf[Document]()
 	s.Version = jsonschema.Version
 	s.Title = "Runbook"
-	steps, _ := s.Properties.Get("steps")
-	useActions(steps.Items, catalog.All())
-	for _, owner := range []*jsonschema.Schema{s, steps.Items} {
-		if verify, ok := owner.Properties.Get("verify"); ok {
-			useActions(verify, probes(catalog))
-		}
+	s.OneOf = []*jsonschema.Schema{{Required: []string{"steps"}}, {Required: []string{"remedies"}}}
+	remedies, _ := s.Properties.Get("remedies")
+	for _, owner := range []*jsonschema.Schema{s, remedies.Items} {
+		steps, _ := owner.Properties.Get("steps")
+		useActions(steps.Items, catalog.All())
+		useProbes(steps.Items, catalog)
 	}
+	useProbes(s, catalog)
 	return s
+}
+
+func useProbes(owner *jsonschema.Schema, catalog *actions.Catalog) {
+	verify, _ := owner.Properties.Get("verify")
+	useActions(verify, probes(catalog))
 }
 
 func probes(catalog *actions.Catalog) []actions.Action {

@@ -74,7 +74,9 @@ func TestSchemaAcceptsWhatIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, src := range map[string][]byte{"valid.txtar": valid.Files[0].Data, "everything": []byte(everything), "asking": []byte(asking), "shipped": shipped} {
+	for name, src := range map[string][]byte{
+		"valid.txtar": valid.Files[0].Data, "everything": []byte(everything), "asking": []byte(asking), "chain": []byte(chain), "shipped": shipped,
+	} {
 		for _, v := range values(t, src) {
 			if err := s.Validate(v); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -85,8 +87,7 @@ func TestSchemaAcceptsWhatIsValid(t *testing.T) {
 
 // Each of these is everything with one mistake that an editor can show.
 func TestSchemaRefusesMistakes(t *testing.T) {
-	s := schema(t)
-	for _, change := range []string{
+	refuses(t, everything,
 		"summary: => sumary:",
 		"runbook: everything => runbook: Every Thing",
 		"autonomy: auto => autonomy: always",
@@ -112,10 +113,33 @@ func TestSchemaRefusesMistakes(t *testing.T) {
 		"until: value < 0.7 => until: value < 0.7, every: 5",
 		"steps: => stesp:",
 		"    with: {query: 'up{db=\"${params.db}\"} > ${params.half}'}\n => ",
-	} {
+	)
+}
+
+func TestSchemaRefusesMistakesInRemedies(t *testing.T) {
+	refuses(t, chain,
+		"remedies: => steps: [{id: x, do: kubernetes.rollout_restart, with: {name: a}}]\nremedies:",
+		"remedies: => remedys:",
+		"rate: [3/h => rate: [3 per hour",
+		"rate_per_target: [1/d => rate_per_target: [1",
+		"size: 2 => size: 0",
+		"count: 2 => cuont: 2",
+		"within: 2m => within: 2 minutes",
+		"id: restart => id: Restart",
+		"do: kubernetes.rollout_restart => do: kubernetes.restart",
+		"state: idle => state: busy",
+		"for: 2m => for: yes",
+		"hold_page: 3m => hold_page: [3m]",
+	)
+}
+
+func refuses(t *testing.T, document string, changes ...string) {
+	t.Helper()
+	s := schema(t)
+	for _, change := range changes {
 		old, new, _ := strings.Cut(change, " => ")
-		changed := strings.Replace(everything, old, new, 1)
-		if changed == everything {
+		changed := strings.Replace(document, old, new, 1)
+		if changed == document {
 			t.Fatalf("%s changes nothing", change)
 		}
 		for _, v := range values(t, []byte(changed)) {

@@ -17,9 +17,9 @@ const module = "github.com/runbook-engine/runbook/"
 // layer or below it, and nothing above.
 var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "deploy", "deploy/*"},
-	{"actions", "actions/conformance", "internal/alertmanagerapi"},
+	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/ledger"},
 	{"actions/*", "chaos", "runbooks", "runbooks/*"},
-	{"actions/std", "internal/run", "internal/ledger"},
+	{"actions/std", "internal/run"},
 	{"workflows"},
 	{"internal/runs", "internal/temporalcluster", "internal/admission"},
 	{"internal/temporalserver", "internal/identity", "internal/metrics"},

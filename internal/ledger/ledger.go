@@ -39,12 +39,6 @@ type Admit struct {
 	Override   []string       `json:"override,omitempty"`
 }
 
-// Rate is at most N in any window of a length.
-type Rate struct {
-	N   int            `json:"n"`
-	Per model.Duration `json:"per"`
-}
-
 // Confirm proves, just before an effect and while it lasts, that the run still
 // holds its lease. The answer is good for Answer.Lease from the moment at which
 // the question was sent, by the clock of whoever asked.

@@ -51,6 +51,9 @@ func (s *Scope) names() *expression.Names {
 
 func (s *Scope) add(at diag.Place, code, text, hint string) { s.Problems.Add(at, code, text, hint) }
 
+// RemedyIf is the key of a condition on a remedy.
+const RemedyIf = "if of a remedy"
+
 // Condition checks an expression that must be true or false, and depend on
 // something.
 func (s *Scope) Condition(key string, n *document.Node) {
@@ -93,6 +96,8 @@ func (s *Scope) constant(key string, n *document.Node, answer bool) {
 	switch {
 	case key == "if" && !answer:
 		s.add(n.At, "unreachable", "this step never runs: its condition is false whatever happens", "remove the step, or ask about something")
+	case key == RemedyIf && !answer:
+		s.add(n.At, "unreachable", "this remedy is never tried: its condition is false whatever happens", "remove the remedy, or ask about something")
 	case key == "when" && !answer:
 		s.add(n.At, "unreachable", "this runbook never does anything: its condition is false whatever happens", "to keep it from starting by itself, write autonomy: off")
 	case key == "until":
