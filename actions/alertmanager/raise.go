@@ -9,11 +9,9 @@ import (
 
 	"github.com/go-openapi/strfmt"
 	"github.com/prometheus/alertmanager/api/v2/models"
-	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
-	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 )
 
 type raiseParams struct {
@@ -93,8 +91,6 @@ func (c client) post(ctx context.Context, a *models.PostableAlert) (*models.Gett
 	return known, nil
 }
 
-// unraise ends the alert now. Where our clock is ahead that is the future, and
-// Alertmanager keeps the later end: then it gets a time off its own clock.
 func (s system) unraise(ctx context.Context, key actions.Key, _ actions.Target, p raiseParams) error {
 	c, err := s.client(ctx, p.Connection)
 	if err != nil {
@@ -104,15 +100,11 @@ func (s system) unraise(ctx context.Context, key actions.Key, _ actions.Target, 
 	if err != nil || !isOf(key, known) {
 		return err
 	}
-	for _, ends := range []time.Time{s.now(), time.Time(*known.UpdatedAt)} {
-		if err := c.PostAlert(ctx, resolved(known, ends)); err != nil {
-			return c.writeFailure(err)
-		}
-		if known, err = c.firing(ctx, p.labelSet()); err != nil || !isOf(key, known) {
-			return err
-		}
+	posted := &models.PostableAlert{Alert: known.Alert, Annotations: known.Annotations, StartsAt: *known.StartsAt}
+	if err := c.Resolve(ctx, posted, s.now()); err != nil {
+		return c.writeFailure(err)
 	}
-	return fmt.Errorf("alertmanager %s still lists the alert as firing after it was posted as resolved", c.name)
+	return nil
 }
 
 // isOf reports whether the alert, if there is one, was raised under the key.
@@ -120,35 +112,13 @@ func isOf(key actions.Key, a *models.GettableAlert) bool {
 	return a != nil && a.Annotations[keyAnnotation] == markOf(key)
 }
 
-func resolved(known *models.GettableAlert, ends time.Time) *models.PostableAlert {
-	starts := time.Time(*known.StartsAt)
-	if ends.Before(starts) {
-		starts = ends
-	}
-	return &models.PostableAlert{
-		Alert: known.Alert, Annotations: known.Annotations,
-		StartsAt: strfmt.DateTime(starts), EndsAt: strfmt.DateTime(ends),
-	}
-}
-
 // firing finds the alert with exactly these labels, or nil.
 func (c client) firing(ctx context.Context, set models.LabelSet) (*models.GettableAlert, error) {
-	name, err := labels.NewMatcher(labels.MatchEqual, model.AlertNameLabel, set[model.AlertNameLabel])
-	if err != nil {
-		return nil, actions.Permanent(err)
-	}
-	found, err := c.Alerts(ctx, alertmanagerapi.Filter{
-		Matchers: []string{name.String()}, Active: true, Silenced: true, Inhibited: true,
-	})
+	found, err := c.Find(ctx, set)
 	if err != nil {
 		return nil, c.readFailure(err)
 	}
-	for _, a := range found {
-		if maps.Equal(a.Labels, set) {
-			return a, nil
-		}
-	}
-	return nil, nil
+	return found, nil
 }
 
 func (p raiseParams) alert(key actions.Key, now time.Time) *models.PostableAlert {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/alertgroup"
@@ -38,21 +37,20 @@ func (c *Client) Alerts(ctx context.Context, f Filter) ([]*models.GettableAlert,
 	return list, err
 }
 
-// Firing lists the alerts that Alertmanager has for a receiver now, in the
+// Firing lists the alerts that Alertmanager has for some receivers now, in the
 // groups that it notifies about, each with the labels of its group and, since
 // 0.34, of its route. Alerts that nobody would be notified of are left out:
-// silenced, inhibited and, since 0.28, muted by a time interval. An empty
-// receiver is all of them. Matchers are in Alertmanager's syntax; those of one
+// silenced, inhibited and, since 0.28, muted by a time interval. Receivers is a
+// pattern for the whole name; an empty one is all of them. Matchers are in Alertmanager's syntax; those of one
 // group are its group labels.
-func (c *Client) Firing(ctx context.Context, receiver string, matchers []string) (models.AlertGroups, error) {
+func (c *Client) Firing(ctx context.Context, receivers string, matchers []string) (models.AlertGroups, error) {
 	yes, no := true, false
 	var groups models.AlertGroups
 	err := c.do(ctx, "list alert groups", func(ctx context.Context) error {
 		query := alertgroup.NewGetAlertGroupsParamsWithContext(ctx).
 			WithFilter(matchers).WithActive(&yes).WithSilenced(&no).WithInhibited(&no).WithMuted(&no)
-		if receiver != "" {
-			name := regexp.QuoteMeta(receiver)
-			query.SetReceiver(&name)
+		if receivers != "" {
+			query.SetReceiver(&receivers)
 		}
 		answer, err := c.api.Alertgroup.GetAlertGroups(query)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 	people := startAlertmanager(t, lab.AlertmanagerOptions{GroupBy: []string{"..."}})
 	others := startAlertmanager(t, lab.AlertmanagerOptions{})
 	h := newHost(t, "connections:\n  others: {alertmanager: {url: '"+others.URL+"'}}\n  people: {alertmanager: {url: '"+people.URL+"'}}\n"+
-		"escalation: {connection: people}\n", helpless).start()
+		"alertmanagers: [people]\n", helpless).start()
 	if err := people.Reconfigure(t.Context(), lab.AlertmanagerOptions{GroupBy: []string{"..."}, Webhook: lab.Webhook{URL: h.webhook()}}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -22,7 +23,7 @@ func (c Config) check(n *document.Node) (problems diag.List) {
 	report(n.Find("tls"), "tls", c.TLS.check())
 	report(n.Find("temporal"), "temporal", c.Temporal.check())
 	report(n.Find("auth"), "auth", c.Auth.Check())
-	report(n.Find("escalation", "connection"), "escalation", c.checkEscalation())
+	report(n.Find("alertmanagers"), "alertmanagers", c.checkAlertmanagers())
 	return problems
 }
 
@@ -67,28 +68,33 @@ func (t Temporal) check() error {
 	return nil
 }
 
-func (c Config) checkEscalation() error {
+func (c Config) checkAlertmanagers() error {
 	conns, problems := actions.NewConnections(kinds(), c.Connections.node)
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	_, err := c.escalation(conns)
+	_, err := c.alertmanagers(conns)
 	return err
 }
 
-// escalation is the name of the connection by which people are told; "" where
-// there is none.
-func (c Config) escalation(conns *actions.Connections) (string, error) {
+// alertmanagers names the connections to those that work with the engine; none
+// where there is no such connection.
+func (c Config) alertmanagers(conns *actions.Connections) ([]string, error) {
 	known := conns.Names(alertmanagerKind)
-	name := c.Escalation.Connection
-	switch {
-	case name != "":
-		return name, conns.Check(alertmanagerKind, name)
-	case len(known) == 1:
-		return known[0], nil
-	case len(known) > 1:
-		return "", fmt.Errorf("several alertmanager connections are configured (%s); say which one people are told by: escalation.connection",
-			strings.Join(known, ", "))
+	if len(c.Alertmanagers) == 0 && len(known) > 1 {
+		return nil, fmt.Errorf("several alertmanager connections are configured (%s); say which ones send to this engine "+
+			"and tell people of its own alerts: alertmanagers: [NAME, …]", strings.Join(known, ", "))
 	}
-	return "", nil
+	if len(c.Alertmanagers) == 0 {
+		return known, nil
+	}
+	for i, name := range c.Alertmanagers {
+		if err := conns.Check(alertmanagerKind, name); err != nil {
+			return nil, err
+		}
+		if slices.Contains(c.Alertmanagers[:i], name) {
+			return nil, fmt.Errorf("alertmanagers has %s twice", name)
+		}
+	}
+	return c.Alertmanagers, nil
 }

@@ -110,8 +110,8 @@ func TestFieldsThatDoNotGoTogether(t *testing.T) {
 		"temporal: {api_key_file: a}":                     "1:12 temporal.tls and temporal.api_key_file are for a cluster",
 		"temporal: {address: somewhere}":                  `1:12 temporal.address "somewhere" is no address`,
 		"temporal: {address: 'a:1', tls: {cert_file: a}}": "1:12 temporal.tls.cert_file and",
-		"auth: {tokens: [{name: a, token_file: a}, {name: a, token_file: b}]}":                      `1:8 auth: the name "a" is used twice`,
-		"escalation: {connection: people}":                                                          `1:26 no alertmanager connection "people"`,
+		"auth: {tokens: [{name: a, token_file: a}, {name: a, token_file: b}]}": `1:8 auth: the name "a" is used twice`,
+		"alertmanagers: [people]": `1:16 no alertmanager connection "people"`,
 		"connections: {a: {alertmanager: {url: 'http://a'}}, b: {alertmanager: {url: 'http://b'}}}": "1:1 several alertmanager connections",
 	} {
 		expect(t, problemsOf(t, config), want)
@@ -119,7 +119,7 @@ func TestFieldsThatDoNotGoTogether(t *testing.T) {
 	for _, config := range []string{
 		"listen: localhost:7250", "listen: '[::1]:7250'", "",
 		"listen: ':7250'\ntls: {cert_file: a, key_file: b, client_ca_file: c}",
-		"connections: {a: {alertmanager: {url: 'http://a'}}, b: {alertmanager: {url: 'http://b'}}}\nescalation: {connection: b}",
+		"connections: {a: {alertmanager: {url: 'http://a'}}, b: {alertmanager: {url: 'http://b'}}}\nalertmanagers: [b, a]",
 	} {
 		expect(t, problemsOf(t, config))
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+
 	"github.com/invopop/jsonschema"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -49,13 +51,20 @@ func (c Connections) open() (*actions.Connections, *actions.Catalog, error) {
 
 const alertmanagerKind = "alertmanager"
 
-// alertmanager is a client of its own for a connection, besides the one that
-// the actions use.
-func (c Connections) alertmanager(name string) (*alertmanagerapi.Client, error) {
-	var config alertmanagerapi.Config
-	problems := document.Decode(c.node.Get(name).Get(alertmanagerKind), &config)
-	if err := problems.Err(); err != nil {
-		return nil, err
+// alertmanagers are clients of our own for connections, besides those that the
+// actions use.
+func (c Connections) alertmanagers(names []string) (peers alertmanagerapi.Peers, err error) {
+	for _, name := range names {
+		var config alertmanagerapi.Config
+		problems := document.Decode(c.node.Get(name).Get(alertmanagerKind), &config)
+		if err := problems.Err(); err != nil {
+			return peers, err
+		}
+		client, err := alertmanagerapi.Open(config)
+		if err != nil {
+			return peers, fmt.Errorf("connection %s: %w", name, err)
+		}
+		peers = append(peers, alertmanagerapi.Peer{Client: client, Name: name})
 	}
-	return alertmanagerapi.Open(config)
+	return peers, nil
 }

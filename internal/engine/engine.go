@@ -46,18 +46,17 @@ type Engine struct {
 	log    *slog.Logger
 	token  string
 
-	server    *server
-	health    *health
-	metrics   *metrics.Metrics
-	audit     *audit.Log
-	conns     *actions.Connections
-	catalog   *actions.Catalog
-	escalates string
-	documents *documents
-	asked     *alertmanagerapi.Client
-	hub       *runs.Hub
-	runs      *runs.Service
-	fatal     chan error
+	server        *server
+	health        *health
+	metrics       *metrics.Metrics
+	audit         *audit.Log
+	conns         *actions.Connections
+	catalog       *actions.Catalog
+	documents     *documents
+	alertmanagers alertmanagerapi.Peers
+	hub           *runs.Hub
+	runs          *runs.Service
+	fatal         chan error
 
 	client       client.Client
 	stopTemporal func()
@@ -117,21 +116,18 @@ func (e *Engine) openConnections() (err error) {
 	if err != nil {
 		return err
 	}
-	e.escalates, err = e.config.escalation(e.conns)
-	if err != nil || e.escalates == "" {
+	names, err := e.config.alertmanagers(e.conns)
+	if err != nil {
 		return err
 	}
-	e.asked, err = e.config.Connections.alertmanager(e.escalates)
-	if err != nil {
-		return fmt.Errorf("connection %s: %w", e.escalates, err)
-	}
-	return nil
+	e.alertmanagers, err = e.config.Connections.alertmanagers(names)
+	return err
 }
 
 func (e *Engine) openDocuments(o Options) error {
 	e.documents = &documents{
 		options: runbooks.Options{Catalog: e.catalog, Connections: e.conns, Windows: e.config.windowNames()},
-		admit:   admission(e.escalates != ""), metrics: e.metrics, log: e.log,
+		admit:   admission(len(e.alertmanagers) > 0), metrics: e.metrics, log: e.log,
 	}
 	if o.Standalone {
 		e.documents.admit = everything
@@ -184,7 +180,7 @@ func (e *Engine) Work() error {
 	}
 	w := worker.New(e.client, e.config.Temporal.TaskQueue, options)
 	workflows.Register(w, &workflows.Activities{
-		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.escalates,
+		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.alertmanagers.First(),
 		Windows: e.config.openWindows, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
 	})
 	if err := w.Start(); err != nil {
@@ -242,9 +238,7 @@ func (e *Engine) Close() {
 		e.worker.Stop()
 	}
 	e.closeTemporal()
-	if e.asked != nil {
-		e.asked.Close()
-	}
+	e.alertmanagers.Close()
 	e.conns.Close()
 	e.complain("stop watching the runbooks", e.documents.close())
 	e.complain("close the audit file", e.audit.Close())
@@ -272,7 +266,7 @@ func (e *Engine) complain(what string, err error) {
 
 func (e *Engine) receiver(ctx context.Context) (*webhook.Receiver, error) {
 	r := webhook.New(webhook.Options{
-		Set: e.documents.Set, Runs: e.runs, Alertmanager: e.asked, Ready: e.health.Ready, Metrics: e.metrics, Audit: e.audit,
+		Set: e.documents.Set, Runs: e.runs, Alertmanagers: e.alertmanagers, Ready: e.health.Ready, Metrics: e.metrics, Audit: e.audit,
 		Log: e.log, MaxBody: int64(e.config.Webhook.MaxBody), Wait: time.Duration(e.config.Webhook.Wait),
 	})
 	return r, r.Recall(ctx)

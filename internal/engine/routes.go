@@ -14,7 +14,7 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", api.New(api.Deps{
 		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
-		Escalates: e.escalates != "", Log: e.log,
+		Escalates: len(e.alertmanagers) > 0, Log: e.log,
 	}))
 	mux.Handle("GET /metrics", e.metrics.Handler())
 	mux.HandleFunc("POST /-/reload", e.handleReload)

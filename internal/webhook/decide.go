@@ -34,14 +34,14 @@ func (r *Receiver) complete(ctx context.Context, m *Message, alerts []runbooks.A
 	if m.TruncatedAlerts == 0 {
 		return alerts, nil
 	}
-	if r.Alertmanager == nil {
+	if len(r.Alertmanagers) == 0 {
 		r.Metrics.Count(metrics.Truncated, int(m.TruncatedAlerts))
-		r.Log.Error("alerts were left out of a message, and no alertmanager connection is configured to fetch them; "+
-			"remove max_alerts from the receiver or configure escalation.connection",
+		r.Log.Error("alerts were left out of a message, and no Alertmanager is configured to fetch them from; "+
+			"remove max_alerts from the receiver or configure alertmanagers",
 			"truncated", m.TruncatedAlerts, "receiver", m.Receiver)
 		return alerts, nil
 	}
-	more, err := rest(ctx, r.Alertmanager, m)
+	more, err := rest(ctx, r.Alertmanagers, m)
 	return merge(alerts, more), err
 }
 

@@ -23,9 +23,8 @@ type Options struct {
 	// Set is the documents in use now.
 	Set  func() *runbooks.Set
 	Runs *runs.Service
-	// Alertmanager is asked for the alerts that a message left out; nil where no
-	// connection is configured.
-	Alertmanager *alertmanagerapi.Client
+	// Alertmanagers are asked for the alerts that a message left out.
+	Alertmanagers alertmanagerapi.Peers
 	// Ready reports why no run can be made durable now, or nil.
 	Ready   func() error
 	Metrics *metrics.Metrics

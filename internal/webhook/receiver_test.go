@@ -367,7 +367,7 @@ func TestAlertsThatAreLeftOutAreMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := newDesk(t, func(o *webhook.Options) { o.Alertmanager = asked })
+	again := newDesk(t, func(o *webhook.Options) { o.Alertmanagers = alertmanagerapi.Peers{{Client: asked, Name: "nobody"}} })
 	if status, text := again.post(strings.NewReader(body)); status != http.StatusServiceUnavailable {
 		t.Errorf("Alertmanager does not answer: answered %d %s", status, text)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 // rest asks Alertmanager for the alerts of a group, because the message left
 // some of them out. Those that are over are not among them: Alertmanager does
 // not list them.
-func rest(ctx context.Context, c *alertmanagerapi.Client, m *Message) ([]runbooks.Alert, error) {
-	groups, err := c.Firing(ctx, m.Receiver, groupMatchers(m.GroupLabels))
+func rest(ctx context.Context, from alertmanagerapi.Peers, m *Message) ([]runbooks.Alert, error) {
+	groups, err := from.Firing(ctx, regexp.QuoteMeta(m.Receiver), groupMatchers(m.GroupLabels))
 	if err != nil {
 		return nil, fmt.Errorf("fetch the %d alerts that the message left out: %w", m.TruncatedAlerts, err)
 	}
