@@ -27,6 +27,9 @@ const (
 	Undone    Kind = "action_undone" //
 	Cancel    Kind = "cancel"        // a person asked a run to stop
 	Concluded Kind = "run_concluded" //
+	Denied    Kind = "denied"        // somebody asked for what their role does not allow
+	Answered  Kind = "answered"      // a person approved or denied
+	Switched  Kind = "switched"      // the kill switch or the storm breaker, by a person
 )
 
 // Entry is one line.

@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,17 +19,22 @@ type Authenticator struct {
 	// certificates makes a client certificate, which the TLS server has verified,
 	// a condition.
 	certificates bool
-	owner        string // of the secret
-	secret       string // of a standalone engine, instead of files
+	owner        string  // of the secret
+	secret       string  // of a standalone engine, instead of files
+	logins       *logins // nil without an issuer
 	crossOrigin  *http.CrossOriginProtection
 	log          *slog.Logger
 }
 
 // New checks credentials as configured. With certificates each request must
-// also have come with a client certificate, whose name counts where neither
-// tokens nor users are listed.
+// also have come with a client certificate. Its name counts where it is listed,
+// or where nothing else is, and the request has no other credentials.
 func New(c Config, certificates bool, log *slog.Logger) *Authenticator {
-	return &Authenticator{config: c, certificates: certificates, crossOrigin: http.NewCrossOriginProtection(), log: log}
+	a := &Authenticator{config: c, certificates: certificates, crossOrigin: http.NewCrossOriginProtection(), log: log}
+	if c.OIDC != nil {
+		a.logins = &logins{config: *c.OIDC}
+	}
+	return a
 }
 
 // NewForToken knows one token, which is only in memory, and who has it.
@@ -46,8 +53,9 @@ var (
 	errMissing     = errors.New("authentication is needed: a bearer token, or a user and a password")
 	errWrong       = errors.New("the credentials are not valid")
 	errCertificate = errors.New("a client certificate is needed")
+	errUnlisted    = errors.New("the client certificate is not one of those that may use the engine")
 	errHost        = errors.New("without authentication only a loopback name is served; use 127.0.0.1 or localhost, or configure auth")
-	errUnreadable  = errors.New("the engine can not read its own secrets; see its log")
+	errUnreadable  = errors.New("the engine can not tell whether the credentials are valid; see its log")
 )
 
 // Middleware gives next the requests that may pass, with their identity.
@@ -79,11 +87,22 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, reason er
 		a.challenge(w)
 	}
 	a.log.Warn("request refused", "reason", reason.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)
-	http.Error(w, reason.Error(), status)
+	http.Error(w, publicly(reason), status)
+}
+
+// publicly leaves the details of what is wrong to the log: a stranger would
+// learn from them.
+func publicly(reason error) string {
+	for _, known := range []error{errWrong, errUnreadable} {
+		if errors.Is(reason, known) {
+			return known.Error()
+		}
+	}
+	return reason.Error()
 }
 
 func (a *Authenticator) challenge(w http.ResponseWriter) {
-	if len(a.config.Tokens) > 0 || a.secret != "" {
+	if len(a.config.Tokens) > 0 || a.secret != "" || a.logins != nil {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="runbook"`)
 	}
 	if len(a.config.Basic) > 0 {
@@ -99,10 +118,16 @@ func (a *Authenticator) identify(r *http.Request) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if a.config.Empty() && a.secret == "" {
-		return certificate, nil
+	if certificate != nil && r.Header.Get("Authorization") == "" {
+		return *certificate, nil
 	}
-	return a.credentials(r)
+	if a.config.secrets() || a.secret != "" {
+		return a.credentials(r)
+	}
+	if certificate == nil {
+		return Identity{}, errUnlisted
+	}
+	return *certificate, nil
 }
 
 // openTo guards an engine without authentication against pages of the web that
@@ -115,7 +140,7 @@ func openTo(r *http.Request) (Identity, error) {
 	if !IsLoopback(strings.Trim(host, "[]")) {
 		return Identity{}, errHost
 	}
-	return Identity{Name: Local}, nil
+	return Anything(Local), nil
 }
 
 // IsLoopback reports whether a host, without its port, is this machine to
@@ -128,21 +153,36 @@ func IsLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-func (a *Authenticator) certificate(r *http.Request) (Identity, error) {
+// certificate is who a client certificate says that it is; nobody where another
+// credential has to.
+func (a *Authenticator) certificate(r *http.Request) (*Identity, error) {
 	if !a.certificates {
-		return Identity{}, nil
+		return nil, nil
 	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return Identity{}, errCertificate
+		return nil, errCertificate
 	}
-	leaf := r.TLS.VerifiedChains[0][0]
-	switch {
-	case len(leaf.DNSNames) > 0:
-		return Identity{Name: leaf.DNSNames[0]}, nil
-	case leaf.Subject.CommonName != "":
-		return Identity{Name: leaf.Subject.CommonName}, nil
+	name := nameIn(r.TLS.VerifiedChains[0][0])
+	if name == "" {
+		return nil, fmt.Errorf("%w that names its owner", errCertificate)
 	}
-	return Identity{}, fmt.Errorf("%w that names its owner", errCertificate)
+	for _, c := range a.config.certificates() {
+		if c.name == name {
+			who := c.identity()
+			return &who, nil
+		}
+	}
+	if !a.config.Empty() {
+		return nil, nil
+	}
+	return &Identity{Name: name, Grants: []Grant{{Roles: withoutRoles}}}, nil
+}
+
+func nameIn(leaf *x509.Certificate) string {
+	if len(leaf.DNSNames) > 0 {
+		return leaf.DNSNames[0]
+	}
+	return leaf.Subject.CommonName
 }
 
 func (a *Authenticator) credentials(r *http.Request) (Identity, error) {
@@ -151,21 +191,25 @@ func (a *Authenticator) credentials(r *http.Request) (Identity, error) {
 	case scheme == "":
 		return Identity{}, errMissing
 	case strings.EqualFold(scheme, "Bearer"):
-		return a.bearer(strings.TrimSpace(given))
+		return a.bearer(r.Context(), strings.TrimSpace(given))
 	case strings.EqualFold(scheme, "Basic"):
 		return a.basic(r)
 	}
 	return Identity{}, errMissing
 }
 
-func (a *Authenticator) bearer(given string) (Identity, error) {
+func (a *Authenticator) bearer(ctx context.Context, given string) (Identity, error) {
 	if a.secret != "" {
 		if !equal(given, a.secret) {
 			return Identity{}, errWrong
 		}
-		return Identity{Name: a.owner}, nil
+		return Anything(a.owner), nil
 	}
-	return a.find(a.config.tokens(), func(_, secret string) bool { return equal(given, secret) })
+	who, err := a.find(a.config.tokens(), func(_, secret string) bool { return equal(given, secret) })
+	if err != nil && a.logins != nil && strings.Count(given, ".") == 2 {
+		return a.logins.identify(ctx, given)
+	}
+	return who, err
 }
 
 func (a *Authenticator) basic(r *http.Request) (Identity, error) {
@@ -181,7 +225,8 @@ func (a *Authenticator) basic(r *http.Request) (Identity, error) {
 
 // find looks at every secret, whichever fits, so that the time tells nothing.
 func (a *Authenticator) find(all []credential, fits func(name, secret string) bool) (Identity, error) {
-	found, reason := "", errWrong
+	var found *credential
+	reason := errWrong
 	for _, c := range all {
 		secret, err := c.file.Read()
 		if err != nil {
@@ -190,13 +235,13 @@ func (a *Authenticator) find(all []credential, fits func(name, secret string) bo
 			continue
 		}
 		if fits(c.name, secret) {
-			found = c.name
+			found = &c
 		}
 	}
-	if found == "" {
+	if found == nil {
 		return Identity{}, reason
 	}
-	return Identity{Name: found}, nil
+	return found.identity(), nil
 }
 
 // equal takes the same time whatever the texts are, their lengths included.

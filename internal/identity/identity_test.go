@@ -40,8 +40,18 @@ func newDesk(t *testing.T, auth func(*slog.Logger) *identity.Authenticator) *des
 	return d
 }
 
+// whoami says the name, or what they may do.
 func whoami(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprint(w, identity.FromContext(r.Context()).Name)
+	who := identity.FromContext(r.Context())
+	if r.Header.Get("X-Roles") == "" {
+		fmt.Fprint(w, who.Name)
+		return
+	}
+	names := []string{}
+	for _, role := range who.Held("x", everyRole...) {
+		names = append(names, string(role))
+	}
+	fmt.Fprint(w, strings.Join(names, " "))
 }
 
 func configured(c identity.Config) func(*slog.Logger) *identity.Authenticator {
@@ -192,19 +202,24 @@ func TestStandaloneToken(t *testing.T) {
 	d.ask(http.MethodGet, http.StatusUnauthorized, bearer("secre")...)
 }
 
-func TestClientCertificates(t *testing.T) {
-	authority, pool := newAuthority(t)
-	server := httptest.NewUnstartedServer(identity.New(identity.Config{}, true, slog.New(slog.DiscardHandler)).Middleware(http.HandlerFunc(whoami)))
+// certified is a server that asks for client certificates.
+func certified(t *testing.T, c identity.Config, pool *x509.CertPool) func(headers []string, certificates ...tls.Certificate) (int, string) {
+	server := httptest.NewUnstartedServer(identity.New(c, true, slog.New(slog.DiscardHandler)).Middleware(http.HandlerFunc(whoami)))
 	server.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	ask := func(certificates ...tls.Certificate) (int, string) {
+	trusted := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return func(headers []string, certificates ...tls.Certificate) (int, string) {
 		t.Helper()
-		c := server.Client()
-		c.Transport = &http.Transport{TLSClientConfig: &tls.Config{
-			RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, Certificates: certificates,
-		}}
-		response, err := c.Get(server.URL)
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, Certificates: certificates}}}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Set(headers[i], headers[i+1])
+		}
+		response, err := c.Do(request)
 		if err != nil {
 			return 0, err.Error()
 		}
@@ -215,6 +230,42 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return response.StatusCode, string(text)
 	}
+}
+
+// Certificates that are listed have roles; others say nothing where anybody is
+// listed, and are taken for what they were where nobody is.
+func TestListedCertificates(t *testing.T) {
+	authority, pool := newAuthority(t)
+	roles := []string{"X-Roles", "yes"}
+	c := identity.Config{Certificates: []identity.Certificate{{Name: "am", Roles: []identity.Role{"alertmanager"}}}}
+	ask := certified(t, c, pool)
+	if status, may := ask(roles, authority.issue("am")); status != http.StatusOK || may != "alertmanager" {
+		t.Errorf("listed: %d %q", status, may)
+	}
+	if status, text := ask(nil, authority.issue("other")); status != http.StatusUnauthorized {
+		t.Errorf("not listed: %d %s", status, text)
+	}
+	c.Tokens = []identity.Token{{Name: "ada", File: file(t, "x"), Roles: []identity.Role{"admin"}}}
+	ask = certified(t, c, pool)
+	if status, who := ask(bearer("x"), authority.issue("am")); status != http.StatusOK || who != "ada" {
+		t.Errorf("a token over a listed certificate: %d %q", status, who)
+	}
+	if status, text := ask(bearer("y"), authority.issue("am")); status != http.StatusUnauthorized {
+		t.Errorf("a wrong token over a listed certificate: %d %q", status, text)
+	}
+	if status, text := ask(bearer("x")); status != http.StatusUnauthorized {
+		t.Errorf("a token without a certificate: %d %q", status, text)
+	}
+	ask = certified(t, identity.Config{}, pool)
+	if status, may := ask(roles, authority.issue("anybody")); status != http.StatusOK || may != "viewer operator alertmanager" {
+		t.Errorf("nobody is listed: %d %q", status, may)
+	}
+}
+
+func TestClientCertificates(t *testing.T) {
+	authority, pool := newAuthority(t)
+	send := certified(t, identity.Config{}, pool)
+	ask := func(certificates ...tls.Certificate) (int, string) { return send(nil, certificates...) }
 	if status, who := ask(authority.issue("alertmanager.example")); status != http.StatusOK || who != "alertmanager.example" {
 		t.Errorf("a good certificate: %d %s", status, who)
 	}

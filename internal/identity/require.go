@@ -1,0 +1,33 @@
+package identity
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/runbook-engine/runbook/internal/audit"
+)
+
+// Require gives next only the requests of those who have a role without limits,
+// answers the others with 403 and records them. It belongs behind the
+// authenticator's middleware.
+func Require(need Role, record *audit.Log, log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := FromContext(r.Context()).Everywhere(need); err != nil {
+			RecordDenied(record, log, r, err)
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// RecordDenied writes down that somebody asked for what is not theirs to ask.
+func RecordDenied(record *audit.Log, log *slog.Logger, r *http.Request, denied error) {
+	e := audit.Entry{
+		Kind: audit.Denied, Actor: FromContext(r.Context()).Name, Decision: r.Method + " " + r.URL.Path, Error: denied.Error(),
+	}
+	log.Warn("request denied", "by", e.Actor, "method", r.Method, "path", r.URL.Path, "reason", denied.Error())
+	if err := record.Write(e); err != nil {
+		log.Error("the audit line of a denied request is lost", "error", err)
+	}
+}
