@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"actions/*", "chaos", "runbooks", "runbooks/*"},
 	{"actions/std", "internal/run"},
 	{"workflows"},
-	{"internal/runs", "internal/temporalcluster", "internal/admission"},
+	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt"},
 	{"internal/temporalserver", "internal/identity", "internal/metrics"},
 	{"internal/webhook", "internal/reconcile", "internal/api"},
 	{"internal/engine", "internal/client", "internal/terminal"},
