@@ -76,16 +76,20 @@ type Halt struct {
 	Until  time.Time `json:"until,omitzero"` // for ever without it
 }
 
-// Resume ends a halt.
+// Resume ends a halt, unless the halt is newer. Without a time it is newer than
+// any halt so far.
 type Resume struct {
-	By     string `json:"by"`
-	Reason string `json:"reason,omitempty"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at,omitzero"`
 }
 
 // Reset closes the storm breaker. The backlog is processed, or skipped.
 type Reset struct {
 	By   string `json:"by"`
 	Skip bool   `json:"skip"`
+	// Since says which opening is meant; without it, the present one.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Proof is what a game day showed of one behaviour of a runbook.
