@@ -95,17 +95,25 @@ func Compile(triggers []Trigger, node *document.Node) (conditions []Condition, p
 	return conditions, problems
 }
 
-func compile(t Trigger, node *document.Node) (c Condition, problems diag.List) {
-	if t.Alert != "" {
-		c.matchers = append(c.matchers, &labels.Matcher{Type: labels.MatchEqual, Name: model.AlertNameLabel, Value: t.Alert})
-	}
-	for i, text := range t.Matchers {
+// CompileMatchers compiles the matchers that stand at a node, a list. They may
+// demand nothing: unlike a trigger, what they are for may be meant for all
+// alerts but a few.
+func CompileMatchers(texts []string, node *document.Node) (c Condition, problems diag.List) {
+	for i, text := range texts {
 		m, err := parse.Matcher(text)
 		if err != nil {
-			problems = append(problems, matcherProblem(node.Find("matchers", i), text, err))
+			problems = append(problems, matcherProblem(node.Find(i), text, err))
 			continue
 		}
 		c.matchers = append(c.matchers, m)
+	}
+	return c, problems
+}
+
+func compile(t Trigger, node *document.Node) (c Condition, problems diag.List) {
+	c, problems = CompileMatchers(t.Matchers, node.Find("matchers"))
+	if t.Alert != "" {
+		c.matchers = append(c.matchers, &labels.Matcher{Type: labels.MatchEqual, Name: model.AlertNameLabel, Value: t.Alert})
 	}
 	if len(problems) > 0 {
 		return c, problems
