@@ -172,6 +172,7 @@ func (e *Engine) Work() error {
 	acting, interrupt := context.WithCancel(context.Background())
 	e.interrupt = interrupt
 	options := workflows.WorkerOptions(acting)
+	options.MaxConcurrentActivityExecutionSize = maxActivities
 	options.OnFatalError = func(err error) {
 		select {
 		case e.fatal <- fmt.Errorf("the worker can not go on: %w", err):
@@ -183,12 +184,27 @@ func (e *Engine) Work() error {
 		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.alertmanagers.First(),
 		Windows: e.config.openWindows, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
 	})
+	workflows.RegisterPages(w, e.pages())
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}
 	e.worker = w
 	e.runs.Hold(false)
 	return nil
+}
+
+// maxActivities is more than the SDK's 1,000, because each page that waits for
+// people is one: they must not leave runs without a place.
+const maxActivities = 10_000
+
+// pages are kept by this engine. A standalone one ends with its run, and posts
+// what must last without it.
+func (e *Engine) pages() *workflows.Pages {
+	p := &workflows.Pages{Alertmanagers: e.alertmanagers, Audit: e.audit}
+	if e.token != "" {
+		p.Lasts = 24 * time.Hour
+	}
+	return p
 }
 
 // URL is where the engine serves.
