@@ -34,6 +34,9 @@ type Target struct {
 	ID string `json:"id"`
 	// Doc tells a person which one it is: "idle in transaction for 34s".
 	Doc string `json:"doc,omitempty"`
+	// Unhealthy targets are not among the healthy ones of the population: to act
+	// on one takes nothing away.
+	Unhealthy bool `json:"unhealthy,omitempty"`
 }
 
 // Selection is what an action would touch.

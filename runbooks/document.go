@@ -222,11 +222,7 @@ func (d *Document) Unenforced() []string {
 	for name, used := range map[string]bool{
 		"guards.resource": d.Guards.Resource != "", "guards.cooldown": d.Guards.Cooldown != 0,
 		"guards.rate": len(d.Guards.Rate) > 0, "guards.on_conflict": d.Guards.OnConflict != "",
-		"guards.approve": d.Guards.Approve != nil, "autonomy.level: approve": d.Autonomy.Level == Approve,
-		"autonomy.proof": d.Autonomy.Proof != nil, "for": d.For != 0, "healthy_delay": d.HealthyDelay != 0,
-		"hold_page": d.HoldPage != 0, "remedies": len(d.Remedies) > 0, "guards.rate_per_target": len(d.Guards.RatePerTarget) > 0,
-		"guards.min_healthy": d.Guards.MinHealthy != nil, "guards.max_errors": d.Guards.MaxErrors > 1,
-		"guards.batch": d.Guards.Batch != nil,
+		"guards.rate_per_target": len(d.Guards.RatePerTarget) > 0, "autonomy.proof": d.Autonomy.Proof != nil,
 	} {
 		if used {
 			names = append(names, name)

@@ -28,8 +28,19 @@ type Activities struct {
 	// Escalation names the connection by which people are told; without it the
 	// only one.
 	Escalation string
+	// Link is where the engine is reached from outside, for messages.
+	Link string
 	// Windows names the maintenance windows that are open at a time.
 	Windows func(time.Time) []string
+	// Ledger is asked before a run acts, and while it does. Without one nothing is
+	// locked, counted or queued.
+	Ledger Ledger
+	// Autonomy is what a run may do by itself now, and what lowered it.
+	Autonomy func(context.Context, *runbooks.Plan, runbooks.Moment) (runbooks.Level, []string, error)
+	// Firing asks Alertmanager whether an alert still fires.
+	Firing func(context.Context, *runbooks.Alert) (bool, error)
+	// Halted is why the engine stands still, or "". It is asked before each effect.
+	Halted func() string
 	// Changed is told when something happened in a run. It must not block.
 	Changed func(runID string)
 	// Concluded is told how a run ended. It may be told twice.
@@ -45,6 +56,7 @@ type Call struct {
 	Step    string          `json:"step"`
 	Key     actions.Key     `json:"key,omitempty"`
 	Target  actions.Target  `json:"target"`
+	Token   int64           `json:"token,omitempty"` // of the run's lease
 	With    json.RawMessage `json:"with,omitempty"`
 }
 
@@ -66,6 +78,7 @@ type caller struct {
 
 func (c caller) targets(ctx context.Context, call Call) (actions.Selection, error) {
 	defer beat(ctx, nil)()
+	defer c.keepLease(ctx, call.Run, call.Token)()
 	defer c.changed(call.Run)
 	bound, err := c.bind(call.With)
 	if err != nil {
@@ -84,10 +97,15 @@ func (c caller) run(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return answer, err
 	}
-	if err := c.recordIntent(call, answer.Attempt); err != nil {
+	acting, release, err := c.allow(ctx, call)
+	if err != nil {
 		return answer, err
 	}
-	answer.Output, err = bound.Run(ctx, call.Key, call.Target)
+	if err := c.recordIntent(call, answer.Attempt); err != nil {
+		return answer, errors.Join(err, release())
+	}
+	answer.Output, err = bound.Run(acting, call.Key, call.Target)
+	err = lostWhile(release(), err)
 	answer.EndedAt = time.Now()
 	if len(answer.Output) > maxOutput {
 		size := len(answer.Output)
@@ -108,7 +126,11 @@ func (c caller) undo(ctx context.Context, call Call) error {
 	if err != nil {
 		return err
 	}
-	err = bound.Undo(ctx, call.Key, call.Target)
+	acting, release, err := c.allow(ctx, call)
+	if err != nil {
+		return err
+	}
+	err = lostWhile(release(), bound.Undo(acting, call.Key, call.Target))
 	entry := c.entry(audit.Undone, call)
 	if err != nil {
 		entry.Error = err.Error()

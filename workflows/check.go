@@ -18,6 +18,7 @@ import (
 // Watch asks a probe until its condition holds, or the time is over.
 type Watch struct {
 	Run      string          `json:"run"`
+	Token    int64           `json:"token,omitempty"` // of the run's lease
 	Step     string          `json:"step,omitempty"`
 	With     json.RawMessage `json:"with,omitempty"`
 	Until    string          `json:"until"`
@@ -64,6 +65,7 @@ func (c caller) check(ctx context.Context, watch Watch) (Seen, error) {
 		}
 	}
 	defer beat(ctx, func() any { return w.snapshot() })()
+	defer c.keepLease(ctx, watch.Run, watch.Token)()
 	defer c.changed(watch.Run)
 	return w.loop(ctx)
 }

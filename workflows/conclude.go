@@ -16,7 +16,7 @@ import (
 func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check {
 	now := workflow.Now(r.concluding)
 	out := &run.Check{Do: c.Do, Until: c.Until, StartedAt: &now}
-	question := CheckQuestion{Question: r.question(upto), Check: *c}
+	question := CheckQuestion{Question: r.question(upto), Check: *c, Token: r.token()}
 	var looked Looked
 	r.event("verify", step, "", fmt.Sprintf("verify: %s until %s, within %s", c.Do, c.Until, c.Within))
 	err := workflow.ExecuteLocalActivity(local(r.waiting), ActivityPrepareCheck, question).Get(r.waiting, &looked)
@@ -30,11 +30,13 @@ func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check
 	}
 	out.With = looked.With
 	watch := Watch{
-		Run: r.run.ID, Step: step, With: looked.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
+		Run: r.run.ID, Token: r.token(), Step: step, With: looked.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
 		Deadline: now.Add(duration(c.Within)), Once: r.plan.Mode != runbooks.ModeLive, Seen: looked.Seen,
 	}
 	seen, err := r.watch(watch, c, looked.Prepared)
 	switch {
+	case err != nil && r.timeUp != "":
+		return r.endCheck(out, run.NotFixed, r.timeUp)
 	case err != nil && r.stopped():
 		return r.endCheck(out, run.Cancelled, r.stop.reason)
 	case err != nil:
@@ -125,6 +127,11 @@ func (r *remediation) outcome() (run.Outcome, string) {
 
 // nothingDone tells a run that had no need to act from one that could not.
 func (r *remediation) nothingDone() (run.Outcome, string) {
+	for _, reason := range []string{r.unwilling, r.ended} {
+		if reason != "" {
+			return run.Skipped, reason
+		}
+	}
 	if len(r.failed) > 0 {
 		first := r.failed[0]
 		return run.NotFixed, fmt.Sprintf("step %s failed, and nothing was changed: %s", first, r.facts[first].Error)
@@ -148,7 +155,9 @@ func (r *remediation) undo() {
 func (r *remediation) undoOne(u undoable) {
 	s := r.run.Steps[u.step]
 	entry := run.Undo{Step: s.ID, Do: s.Do, Target: u.target.ID}
-	err := workflow.ExecuteActivity(undoOptions(r.concluding), "undo/"+s.Do, r.call(u.step, u.target, u.with)).Get(r.concluding, nil)
+	err := r.gated(r.concluding, never, func() error {
+		return workflow.ExecuteActivity(undoOptions(r.concluding), "undo/"+s.Do, r.call(u.step, u.target, u.with)).Get(r.concluding, nil)
+	})
 	text := fmt.Sprintf("undo of %s on %s", s.ID, u.target.ID)
 	if err != nil {
 		entry.Error = message(err)
@@ -183,17 +192,15 @@ func (r *remediation) mustTell() bool {
 	if r.plan.Mode == runbooks.ModePropose {
 		return r.plan.Refusal == "" && len(r.leftOut) > 0
 	}
+	if r.mustEscalate {
+		return true
+	}
 	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
 	return r.plan.Mode == runbooks.ModeLive && bad && r.plan.Document.Has("escalate")
 }
 
 func (r *remediation) raise(with json.RawMessage) error {
-	call := Call{
-		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: "escalate",
-		Key: callKey(r.run.ID, "escalate"), With: with,
-	}
-	call.Target.ID = "alert/" + r.run.ID
-	return workflow.ExecuteActivity(raiseOptions(r.concluding), "run/"+RaiseAction, call).Get(r.concluding, nil)
+	return workflow.ExecuteActivity(raiseOptions(r.concluding), "run/"+RaiseAction, r.tellCall("escalate", with)).Get(r.concluding, nil)
 }
 
 func roundDuration(d time.Duration) time.Duration {

@@ -55,6 +55,9 @@ type bench struct {
 	hub     *runs.Hub
 	queue   string
 	windows []string
+	halted  atomic.Value // string
+	level   runbooks.Level
+	firing  func() (bool, error)
 	worker  worker.Worker
 }
 
@@ -83,6 +86,19 @@ func (b *bench) work() {
 	workflows.Register(b.worker, &workflows.Activities{
 		Catalog: b.catalog, Evaluator: runbooks.NewEvaluator(b.catalog), Changed: b.hub.Changed,
 		Windows: func(time.Time) []string { return b.windows },
+		Halted:  func() string { reason, _ := b.halted.Load().(string); return reason },
+		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {
+			if b.level == "" {
+				return p.Document.Autonomy.Level, nil, nil
+			}
+			return b.level, []string{"the test says so"}, nil
+		},
+		Firing: func(context.Context, *runbooks.Alert) (bool, error) {
+			if b.firing == nil {
+				return true, nil
+			}
+			return b.firing()
+		},
 	})
 	if err := b.worker.Start(); err != nil {
 		b.t.Fatal(err)

@@ -29,11 +29,14 @@ type house struct {
 	busiest int
 	pause   time.Duration
 	alerts  []raiseParams
+	ended   []string // alerts that were resolved
+	hushed  []string // silences made and ended
+	sick    map[string]bool
 	deaf    error // why alerts can not be raised
 }
 
 func newHouse(lamps ...string) *house {
-	h := &house{lamps: map[string]bool{}, keys: map[actions.Key]bool{}, fail: map[string][]error{}, refuse: map[string]error{}}
+	h := &house{lamps: map[string]bool{}, keys: map[actions.Key]bool{}, fail: map[string][]error{}, refuse: map[string]error{}, sick: map[string]bool{}}
 	for _, l := range lamps {
 		h.lamps[l] = false
 	}
@@ -68,7 +71,14 @@ type countResult struct {
 	Value float64 `json:"value" doc:"Lamps that are lit."`
 }
 
+type silenceParams struct {
+	Matchers []string       `json:"matchers" doc:"Matchers."`
+	Duration model.Duration `json:"duration" doc:"Duration."`
+	Comment  string         `json:"comment" doc:"Comment."`
+}
+
 type raiseParams struct {
+	For         model.Duration    `json:"for,omitempty" optional:"true" doc:"Duration."`
 	Connection  string            `json:"connection,omitempty" optional:"true" doc:"Connection."`
 	Alertname   string            `json:"alertname" doc:"Name."`
 	Labels      map[string]string `json:"labels" doc:"Labels."`
@@ -114,8 +124,12 @@ func (h *house) system() actions.System {
 			},
 		}),
 		actions.Define(actions.Def[raiseParams, actions.Nothing]{
-			Name: "alertmanager.raise", Doc: "Call people.", Risk: actions.Disruptive, Example: "{alertname: A, labels: {a: b}, annotations: {}}",
-			Target: func(raiseParams) string { return "alert" }, Run: h.raise,
+			Name: "alertmanager.raise", Doc: "Call people.", Risk: actions.Reversible, Example: "{alertname: A, labels: {a: b}, annotations: {}}",
+			Target: func(raiseParams) string { return "alert" }, Run: h.raise, Undo: h.withdraw,
+		}),
+		actions.Define(actions.Def[silenceParams, actions.Nothing]{
+			Name: "alertmanager.silence", Doc: "Hold a page.", Risk: actions.Reversible, Example: "{matchers: [a], duration: 1m, comment: a}",
+			Target: func(silenceParams) string { return "silence" }, Run: h.hush, Undo: h.unhush,
 		}),
 	}}
 }
@@ -126,9 +140,11 @@ func (h *house) targets(_ context.Context, p lampParams) (actions.Selection, err
 	s := actions.Selection{Population: len(h.lamps)}
 	for name := range h.lamps {
 		if strings.HasPrefix(name, p.Prefix) {
-			s.Targets = append(s.Targets, actions.Target{ID: "lamp/" + name})
+			s.Targets = append(s.Targets, actions.Target{ID: "lamp/" + name, Unhealthy: h.sick[name]})
 		}
 	}
+	healthy := len(h.lamps) - len(h.sick)
+	s.Healthy = &healthy
 	slices.SortFunc(s.Targets, func(a, b actions.Target) int { return strings.Compare(a.ID, b.ID) })
 	return s, nil
 }
@@ -209,4 +225,36 @@ func (h *house) raise(_ context.Context, _ actions.Key, _ actions.Target, p rais
 	}
 	h.alerts = append(h.alerts, p)
 	return actions.Nothing{}, nil
+}
+
+func (h *house) withdraw(_ context.Context, _ actions.Key, _ actions.Target, p raiseParams) error {
+	h.set(func() { h.ended = append(h.ended, p.Alertname) })
+	return nil
+}
+
+func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) (actions.Nothing, error) {
+	h.set(func() { h.hushed = append(h.hushed, "hush "+strings.Join(p.Matchers, ",")) })
+	return actions.Nothing{}, nil
+}
+
+func (h *house) unhush(context.Context, actions.Key, actions.Target, silenceParams) error {
+	h.set(func() { h.hushed = append(h.hushed, "unhush") })
+	return nil
+}
+
+func (h *house) silences() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.hushed, "; ")
+}
+
+func (h *house) raised(name string) (found []raiseParams) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.alerts {
+		if a.Alertname == name {
+			found = append(found, a)
+		}
+	}
+	return found
 }

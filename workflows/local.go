@@ -16,14 +16,8 @@ type Question struct {
 	Plan   runbooks.Plan   `json:"plan"`
 	Moment runbooks.Moment `json:"moment"`
 	Step   int             `json:"step"`
-}
-
-// Decided is the answer of a runbook's own condition, and where that is yes the
-// first step prepared in the same moment: an alert waits for nothing in between.
-type Decided struct {
-	Yes    bool               `json:"yes"`
-	Reason string             `json:"reason,omitempty"`
-	First  *runbooks.Prepared `json:"first,omitempty"`
+	// Again: it was asked before.
+	Again bool `json:"again,omitempty"`
 }
 
 func (a *Activities) moment(q Question) runbooks.Moment {
@@ -32,27 +26,6 @@ func (a *Activities) moment(q Question) runbooks.Moment {
 		m.Windows = a.Windows(m.Now)
 	}
 	return m
-}
-
-// Decide records the start of a run and answers its condition.
-func (a *Activities) Decide(_ context.Context, q Question) (Decided, error) {
-	defer a.changed(q.Plan.RunID())
-	if err := a.Audit.Write(startEntry(q.Plan)); err != nil {
-		return Decided{}, err
-	}
-	if q.Plan.Refusal != "" {
-		return Decided{Reason: q.Plan.Refusal}, nil
-	}
-	moment := a.moment(q)
-	yes, err := a.Evaluator.When(&q.Plan, moment)
-	switch {
-	case err != nil:
-		return Decided{Reason: "its condition can not be answered: " + err.Error()}, nil
-	case !yes:
-		return Decided{Reason: "its condition is false: " + q.Plan.Document.When}, nil
-	}
-	first := a.Evaluator.Prepare(&q.Plan, moment, 0)
-	return Decided{Yes: true, First: &first}, nil
 }
 
 func startEntry(p runbooks.Plan) audit.Entry {
@@ -66,16 +39,32 @@ func startEntry(p runbooks.Plan) audit.Entry {
 	return e
 }
 
+// Ready is a step that is prepared, unless the engine stands still or the alert
+// is over.
+type Ready struct {
+	runbooks.Prepared
+	Halted string `json:"halted,omitempty"`
+	Over   string `json:"over,omitempty"`
+}
+
 // Prepare answers a step's condition and fills in its parameters.
-func (a *Activities) Prepare(_ context.Context, q Question) (runbooks.Prepared, error) {
+func (a *Activities) Prepare(ctx context.Context, q Question) (Ready, error) {
 	defer a.changed(q.Plan.RunID())
-	return a.Evaluator.Prepare(&q.Plan, a.moment(q), q.Step), nil
+	if reason := a.halted(); reason != "" {
+		return Ready{Halted: reason}, nil
+	}
+	moment := a.moment(q)
+	if _, reason := a.fires(ctx, &q.Plan, moment.Now); reason != "" {
+		return Ready{Over: reason}, nil
+	}
+	return Ready{Prepared: a.Evaluator.Prepare(&q.Plan, moment, q.Step)}, nil
 }
 
 // CheckQuestion asks for the parameters of a check.
 type CheckQuestion struct {
 	Question
 	Check runbooks.Check `json:"check"`
+	Token int64          `json:"token,omitempty"`
 }
 
 // Looked is a check with its parameters, and what a first look saw where the
@@ -111,7 +100,7 @@ func (a *Activities) PrepareCheck(ctx context.Context, q CheckQuestion) (Looked,
 }
 
 func (q CheckQuestion) watch(with json.RawMessage) Watch {
-	return Watch{Run: q.Plan.RunID(), With: with, Until: q.Check.Until, Every: q.Check.Every, Hold: q.Check.Hold}
+	return Watch{Run: q.Plan.RunID(), Token: q.Token, With: with, Until: q.Check.Until, Every: q.Check.Every, Hold: q.Check.Hold}
 }
 
 // Checked is what a check saw and what it means.
@@ -123,6 +112,7 @@ type Checked struct {
 
 // Conclusion is a run with its plan, when all is done.
 type Conclusion struct {
+	Kind string        `json:"kind,omitempty"` // of the message, where it is not that of the end
 	Plan runbooks.Plan `json:"plan"`
 	Run  run.Run       `json:"run"`
 }

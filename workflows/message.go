@@ -3,7 +3,11 @@ package workflows
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
@@ -11,7 +15,7 @@ import (
 
 // Message is an alert of our own: the team's routes decide who hears it.
 type Message struct {
-	Kind        string            `json:"kind"` // escalation or proposal
+	Kind        string            `json:"kind"` // escalation, proposal or approval
 	Severity    string            `json:"severity"`
 	Summary     string            `json:"summary"`
 	Story       string            `json:"story"`
@@ -24,36 +28,72 @@ type Message struct {
 const (
 	KindEscalation = "escalation"
 	KindProposal   = "proposal"
+	KindApproval   = "approval"
 
 	EscalationAlert = "RunbookEscalation"
 	ProposalAlert   = "RunbookProposal"
+	ApprovalAlert   = "RunbookApproval"
 )
 
 const maxStory = 3500
 
 func (a *Activities) message(c Conclusion) (Message, error) {
-	m := Message{Kind: KindProposal, Severity: "info", Story: story(c.Run)}
-	name := ProposalAlert
-	m.Summary = fmt.Sprintf("runbook %s would act: %s", c.Plan.Runbook, c.Plan.Document.Summary)
-	if c.Plan.Mode == runbooks.ModeLive {
-		m.Kind, name = KindEscalation, EscalationAlert
-		if e := c.Plan.Document.Escalate; e != nil {
-			m.Severity = e.Severity
-			m.Summary = a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
-		}
+	m, name := a.proposal(c), ProposalAlert
+	switch {
+	case c.Kind == KindApproval:
+		m, name = a.question(c), ApprovalAlert
+	case c.Plan.Mode == runbooks.ModeLive:
+		m, name = a.escalation(c), EscalationAlert
 	}
 	m.Labels = messageLabels(c.Plan, m.Severity)
-	m.Annotations = map[string]string{
+	maps.Copy(m.Annotations, map[string]string{
 		"summary": m.Summary, "description": m.Story, "run": c.Run.ID, "outcome": string(c.Run.Outcome),
 		"show": "runbook runs show " + c.Run.ID,
+	})
+	if a.Link != "" {
+		m.Annotations["link"] = strings.TrimRight(a.Link, "/") + "/api/v1/runs/" + c.Run.ID
 	}
 	with := map[string]any{"alertname": name, "labels": m.Labels, "annotations": m.Annotations}
 	if a.Escalation != "" {
 		with["connection"] = a.Escalation
 	}
+	if c.Kind == KindApproval {
+		with["for"] = model.Duration(max(time.Minute, time.Until(c.Run.Approval.Deadline).Round(time.Second))).String()
+	}
 	var err error
 	m.With, err = json.Marshal(with)
 	return m, err
+}
+
+func (a *Activities) proposal(c Conclusion) Message {
+	return Message{
+		Kind: KindProposal, Severity: "info", Story: story(c.Run), Annotations: map[string]string{},
+		Summary: fmt.Sprintf("runbook %s would act: %s", c.Plan.Runbook, c.Plan.Document.Summary),
+	}
+}
+
+func (a *Activities) escalation(c Conclusion) Message {
+	m := a.proposal(c)
+	m.Kind = KindEscalation
+	if e := c.Plan.Document.Escalate; e != nil {
+		m.Severity, m.Summary = e.Severity, a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
+	}
+	return m
+}
+
+// question has the very commands that answer it.
+func (a *Activities) question(c Conclusion) Message {
+	approval := c.Run.Approval
+	m := a.proposal(c)
+	m.Kind, m.Severity = KindApproval, "warning"
+	if e := c.Plan.Document.Escalate; e != nil {
+		m.Severity = e.Severity
+	}
+	m.Summary = fmt.Sprintf("runbook %s asks for consent: %s on %s", c.Plan.Runbook, strings.Join(approval.Steps, ", "), strings.Join(approval.Targets, ", "))
+	m.Annotations["approve"] = "runbook approve " + c.Run.ID + " --reason …"
+	m.Annotations["deny"] = "runbook deny " + c.Run.ID + " --reason …"
+	m.Annotations["deadline"] = approval.Deadline.UTC().Format(time.RFC3339)
+	return m
 }
 
 // messageLabels are those of the alert that started the run, so that the team's

@@ -17,6 +17,10 @@ const (
 	ActivityPrepareCheck = "prepare_check"
 	ActivitySummarise    = "summarise"
 	ActivityConclude     = "conclude"
+	ActivityLedger       = "ledger"
+	ActivityGate         = "gate"
+	ActivityRemedy       = "remedy"
+	ActivityHush         = "hush"
 )
 
 // TaskQueue is where runs wait for a worker.
@@ -29,6 +33,8 @@ func Register(w worker.Registry, a *Activities) {
 	for name, f := range map[string]any{
 		ActivityDecide: a.Decide, ActivityPrepare: a.Prepare, ActivityPrepareCheck: a.PrepareCheck,
 		ActivitySummarise: a.Summarise, ActivityConclude: a.Conclude,
+		ActivityLedger: a.ApplyLedger, ActivityGate: a.Gate, ActivityRemedy: a.Remedy,
+		ActivityHush: a.Hush,
 	} {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}

@@ -20,6 +20,7 @@ const (
 	QueryRun       = "run"
 	SignalResolved = "resolved" // the alert ended: Resolution
 	SignalCancel   = "cancel"   // a person says stop: CancelRequest
+	SignalFiring   = "firing"   // the alert fires again: Relapse
 	SignalDecision = "decision" // a person consents, or does not: Decision
 	SignalAdmitted = "admitted" // the ledger says that a queued run's turn has come: ledger.Answer
 
@@ -55,6 +56,11 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 // Resolution says that the alert of a run has ended.
 type Resolution struct {
 	EndsAt time.Time `json:"ends_at"`
+}
+
+// Relapse says that the alert of a run fires again.
+type Relapse struct {
+	StartsAt time.Time `json:"starts_at"`
 }
 
 // CancelRequest is a person's wish to stop a run.
@@ -94,6 +100,18 @@ type remediation struct {
 	done  []undoable
 	first *runbooks.Prepared // the first step, as it was prepared with the decision
 
+	resource        string       // that it has a lease on
+	uncertain       bool         // an action of it may still be under way
+	consented       bool         // people said that the run may act
+	consentedTo     actions.Risk // the worst step that people consented to
+	unwilling       string       // why people did not
+	mustEscalate    bool         // nobody answered, and the document says what then
+	ended           string       // why no step is begun any more: the alert is over
+	relapses        int          // how often the alert ended and fired again
+	timeUp          string       // why the remedy under way begins nothing more
+	held            *Call        // the silence on the alert, while the run works
+	turn, decisions workflow.ReceiveChannel
+
 	failed  []string // steps that failed
 	leftOut []string // steps that a dry run left out
 	stop    *stop
@@ -119,7 +137,8 @@ type undoable struct {
 func newRemediation(ctx workflow.Context, plan runbooks.Plan) *remediation {
 	r := &remediation{plan: &plan, facts: map[string]runbooks.Facts{}}
 	r.run = &run.Run{
-		ID: plan.RunID(), Runbook: plan.Runbook, Digest: plan.Digest, Source: plan.Source, Mode: plan.Mode,
+		Override: plan.Override,
+		ID:       plan.RunID(), Runbook: plan.Runbook, Digest: plan.Digest, Source: plan.Source, Mode: plan.Mode,
 		Actor: plan.Actor, Reason: plan.Reason, Params: plan.Params, Alert: plan.Alert,
 		Status: run.Running, Phase: run.Deciding, StartedAt: workflow.GetInfo(ctx).WorkflowStartTime,
 	}
@@ -135,7 +154,8 @@ func newRemediation(ctx workflow.Context, plan runbooks.Plan) *remediation {
 // listen takes the signals. What came before the run began is taken first.
 func (r *remediation) listen(ctx workflow.Context) {
 	resolved := workflow.GetSignalChannel(ctx, SignalResolved)
-	cancel := workflow.GetSignalChannel(ctx, SignalCancel)
+	cancel, firing := workflow.GetSignalChannel(ctx, SignalCancel), workflow.GetSignalChannel(ctx, SignalFiring)
+	r.turn, r.decisions = workflow.GetSignalChannel(ctx, SignalAdmitted), workflow.GetSignalChannel(ctx, SignalDecision)
 	var end Resolution
 	if resolved.ReceiveAsync(&end) {
 		r.stop = &stop{reason: "the alert had ended before the run began"}
@@ -146,7 +166,12 @@ func (r *remediation) listen(ctx workflow.Context) {
 			selector.AddReceive(resolved, func(c workflow.ReceiveChannel, _ bool) {
 				var end Resolution
 				c.Receive(ctx, &end)
-				r.resolved()
+				r.resolved(ctx)
+			})
+			selector.AddReceive(firing, func(c workflow.ReceiveChannel, _ bool) {
+				c.Receive(ctx, nil)
+				r.relapses++
+				r.event("firing", "", "", "the alert fires again")
 			})
 			selector.AddReceive(cancel, func(c workflow.ReceiveChannel, _ bool) {
 				var request CancelRequest
@@ -158,13 +183,41 @@ func (r *remediation) listen(ctx workflow.Context) {
 	})
 }
 
-func (r *remediation) resolved() {
-	policy := r.plan.Document.OnResolve
-	r.event("resolved", "", "", "the alert ended; on_resolve says "+policy)
-	if policy == "finish" || r.stop != nil || r.run.Phase == run.Concluding {
+// resolved takes the alert as over, at once or when it has stayed resolved for
+// long enough.
+func (r *remediation) resolved(ctx workflow.Context) {
+	delay := duration(r.plan.Document.HealthyDelay)
+	if delay == 0 {
+		r.over("the alert ended")
 		return
 	}
-	r.stop = &stop{reason: "the alert ended", undo: policy == "undo"}
+	r.event("resolved", "", "", fmt.Sprintf("the alert ended; it counts as over when it stays so for %s", delay))
+	relapses := r.relapses
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if workflow.Sleep(ctx, delay) == nil && r.relapses == relapses {
+			r.over("the alert ended")
+		}
+	})
+}
+
+// noLonger: the alert was found to be over before a step. A run that is to finish
+// begins no further step, and verifies what it did.
+func (r *remediation) noLonger(reason string) {
+	r.ended = reason
+	r.over(reason)
+}
+
+// over does what on_resolve says.
+func (r *remediation) over(reason string) {
+	policy := r.plan.Document.OnResolve
+	r.event("resolved", "", "", reason+"; on_resolve says "+policy)
+	if r.stop != nil || r.run.Phase == run.Concluding {
+		return
+	}
+	if policy == "finish" {
+		return
+	}
+	r.stop = &stop{reason: reason, undo: policy == "undo"}
 	r.stopWaiting()
 }
 
@@ -195,16 +248,18 @@ func (r *remediation) carryOut() error {
 		return err
 	}
 	if decided {
+		r.hold()
 		r.act()
-		r.verify()
 	}
 	r.run.Phase = run.Concluding
+	r.letGo()
 	if r.run.Outcome == "" {
 		r.run.Outcome, r.run.OutcomeReason = r.outcome()
 	}
 	r.event("outcome", "", "", outcomeText(r.run))
 	r.undo()
 	r.tell()
+	r.release()
 	r.end()
 	r.record()
 	return nil
@@ -215,25 +270,6 @@ func outcomeText(r *run.Run) string {
 		return string(r.Outcome)
 	}
 	return fmt.Sprintf("%s: %s", r.Outcome, r.OutcomeReason)
-}
-
-func (r *remediation) decide() (bool, error) {
-	r.event("started", "", "", r.startText())
-	var decided Decided
-	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityDecide, r.question(0)).Get(r.concluding, &decided)
-	if err != nil {
-		return false, fmt.Errorf("decide on run %s: %w", r.run.ID, err)
-	}
-	switch {
-	case r.stopped():
-		r.conclude(run.Skipped, r.stop.reason)
-	case !decided.Yes:
-		r.conclude(run.Skipped, decided.Reason)
-	default:
-		r.first = decided.First
-		return true, nil
-	}
-	return false, nil
 }
 
 func (r *remediation) startText() string {
@@ -259,7 +295,8 @@ func (r *remediation) end() {
 // What is done is done: a record that fails is logged, and fails no run.
 func (r *remediation) record() {
 	err := errors.Join(
-		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome)), KeyReason.ValueSet(listed(r.run.OutcomeReason))),
+		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome)), KeyReason.ValueSet(listed(r.run.OutcomeReason)),
+			KeyMode.ValueSet(string(r.run.Mode))),
 		workflow.ExecuteLocalActivity(local(r.concluding), ActivityConclude, r.conclusion()).Get(r.concluding, nil),
 	)
 	if err != nil {

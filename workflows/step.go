@@ -11,23 +11,6 @@ import (
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
-func (r *remediation) act() {
-	r.run.Phase = run.Acting
-	for i := range r.plan.Document.AllSteps() {
-		if r.stopped() {
-			r.skipRest(i)
-			return
-		}
-		r.step(i)
-	}
-}
-
-func (r *remediation) skipRest(from int) {
-	for i := from; i < len(r.run.Steps); i++ {
-		r.endStep(i, run.Cancelled, r.stop.reason)
-	}
-}
-
 func (r *remediation) step(i int) {
 	s := &r.run.Steps[i]
 	now := workflow.Now(r.concluding)
@@ -47,12 +30,27 @@ func (r *remediation) step(i int) {
 	}
 }
 
-func (r *remediation) prepare(i int) (prepared runbooks.Prepared, err error) {
-	if i == 0 && r.first != nil {
-		return *r.first, nil
+func (r *remediation) prepare(i int) (runbooks.Prepared, error) {
+	if first := r.first; i == 0 && first != nil {
+		r.first = nil
+		return *first, nil
 	}
-	err = workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepare, r.question(i)).Get(r.concluding, &prepared)
-	return prepared, err
+	for {
+		var ready Ready
+		err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityPrepare, r.question(i)).Get(r.concluding, &ready)
+		switch {
+		case err != nil:
+			return ready.Prepared, err
+		case ready.Over != "":
+			r.noLonger(ready.Over)
+			return runbooks.Prepared{Reason: ready.Over}, nil
+		case ready.Halted == "":
+			return ready.Prepared, nil
+		}
+		if r.standStill(r.waiting, ready.Halted, r.stopped); r.stopped() {
+			return runbooks.Prepared{Reason: r.stop.reason}, nil
+		}
+	}
 }
 
 func (r *remediation) runStep(i int, p runbooks.Prepared) {
@@ -71,6 +69,31 @@ func (r *remediation) runStep(i int, p runbooks.Prepared) {
 		r.endStep(i, run.Failed, "refused: "+refusal)
 	case len(targets) == 0:
 		r.endEmpty(i)
+	default:
+		r.runConsented(i, p, targets)
+	}
+}
+
+// runConsented asks for consent where it is needed. People may take their time:
+// only what they saw and what is still selected is touched.
+func (r *remediation) runConsented(i int, p runbooks.Prepared, targets []actions.Target) {
+	if !r.mustAsk(p.Risk) {
+		r.runTargets(i, p, targets)
+		return
+	}
+	if refusal := r.ask(i, targets); refusal != "" {
+		r.endStep(i, run.Skipped, "no consent: "+refusal)
+		return
+	}
+	now, refusal, err := r.selectTargets(i, p)
+	targets = still(targets, now)
+	switch {
+	case err != nil:
+		r.endStep(i, r.interrupted(run.Failed), "select targets again: "+message(err))
+	case refusal != "":
+		r.endStep(i, run.Failed, "refused: "+refusal)
+	case len(targets) == 0:
+		r.endStep(i, run.Failed, "nothing is left of what was consented to")
 	default:
 		r.runTargets(i, p, targets)
 	}
@@ -103,28 +126,11 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 	if !p.Risk.Writes() {
 		return selection.Targets, "", nil
 	}
-	return selection.Targets, blastRadius(r.plan.Document.Guards.MaxTargets, selection), nil
-}
-
-// engineMaxTargets is what one step may touch whatever its document says.
-const engineMaxTargets = 1000
-
-// blastRadius is why a selection is too large, or empty.
-func blastRadius(limit *runbooks.MaxTargets, s actions.Selection) string {
-	n := len(s.Targets)
-	switch {
-	case n > engineMaxTargets:
-		return fmt.Sprintf("%d targets selected, the engine touches at most %d in one step", n, engineMaxTargets)
-	case limit == nil || n == 0:
-		return ""
-	case limit.Count > 0 && n > limit.Count:
-		return fmt.Sprintf("%d targets selected, guards.max_targets allows %d", n, limit.Count)
-	case limit.Percent > 0 && s.Population <= 0:
-		return "guards.max_targets has a percentage and the size of the population is not known"
-	case limit.Percent > 0 && float64(n)*100 > limit.Percent*float64(s.Population):
-		return fmt.Sprintf("%d of %d targets selected, guards.max_targets allows %v %%", n, s.Population, limit.Percent)
+	guards := r.plan.Document.Guards
+	if refusal := blastRadius(guards.MaxTargets, selection); refusal != "" {
+		return selection.Targets, refusal, nil
 	}
-	return ""
+	return selection.Targets, leftHealthy(guards.MinHealthy, selection, firstBatch(guards.Batch, selection.Targets)), nil
 }
 
 // detailed is up to how many targets each has events of its own; the results
@@ -142,12 +148,17 @@ func (r *remediation) runTargets(i int, p runbooks.Prepared, targets []actions.T
 			r.done = append(r.done, undoable{step: i, target: t, with: p.With})
 		}
 	}
-	r.eachTarget(i, p, targets)
+	refusal := r.reserve(i, p, targets)
+	if refusal == "" {
+		refusal = r.eachBatch(i, p, targets)
+	}
 	failure := firstFailure(s.Results)
 	untouched := len(targets) - len(s.Results)
 	switch {
 	case failure != nil:
 		r.endFailed(i, *failure, untouched)
+	case refusal != "":
+		r.endStep(i, run.Failed, fmt.Sprintf("refused: %s; %d of %d targets untouched", refusal, untouched, len(targets)))
 	case untouched > 0:
 		r.endStep(i, run.Cancelled, fmt.Sprintf("stopped with %d of %d targets untouched", untouched, len(targets)))
 	default:
@@ -185,33 +196,6 @@ func firstFailure(results []run.Result) *run.Result {
 	return nil
 }
 
-// eachTarget works on the targets in order, at most p.Parallel at a time. The
-// first failure keeps the rest from being started.
-func (r *remediation) eachTarget(i int, p runbooks.Prepared, targets []actions.Target) {
-	s := &r.run.Steps[i]
-	slots := workflow.NewSemaphore(r.concluding, int64(max(1, p.Parallel)))
-	all := workflow.NewWaitGroup(r.concluding)
-	ctx := r.acting
-	if !p.Risk.Writes() {
-		ctx = r.waiting
-	}
-	for _, target := range targets {
-		if err := slots.Acquire(r.concluding, 1); err != nil {
-			break
-		}
-		if r.stopped() || firstFailure(s.Results) != nil {
-			break
-		}
-		all.Add(1)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer all.Done()
-			defer slots.Release(1)
-			s.Results = append(s.Results, r.onTarget(ctx, i, p, target))
-		})
-	}
-	all.Wait(r.concluding)
-}
-
 func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared, target actions.Target) run.Result {
 	s := &r.run.Steps[i]
 	began := workflow.Now(r.concluding)
@@ -220,7 +204,9 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 		r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
 	}
 	var answer Answer
-	err := workflow.ExecuteActivity(runOptions(ctx, p), "run/"+s.Do, r.call(i, target, p.With)).Get(ctx, &answer)
+	err := r.gated(ctx, r.mustEnd, func() error {
+		return workflow.ExecuteActivity(runOptions(ctx, p), "run/"+s.Do, r.call(i, target, p.With)).Get(ctx, &answer)
+	})
 	result := run.Result{
 		Target: target.ID, Doc: target.Doc, Output: answer.Output, Attempt: answer.Attempt,
 		StartedAt: answer.StartedAt, EndedAt: answer.EndedAt,
@@ -228,6 +214,7 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 	if err != nil {
 		result.StartedAt, result.EndedAt = began, workflow.Now(r.concluding)
 		result.Error, result.Class = message(err), classOf(err)
+		r.uncertain = r.uncertain || result.Class == actions.ClassAmbiguous
 		r.event("failed", s.ID, target.ID, fmt.Sprintf("%s: %s on %s: %s", s.ID, s.Do, target.ID, result.Error))
 		return result
 	}
@@ -244,7 +231,7 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 func (r *remediation) call(i int, target actions.Target, with json.RawMessage) Call {
 	return Call{
 		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: r.run.Steps[i].ID,
-		Key: actions.Key(r.run.ID + "/" + r.run.Steps[i].ID + "/" + target.ID), Target: target, With: with,
+		Key: actions.Key(r.run.ID + "/" + r.run.Steps[i].ID + "/" + target.ID), Target: target, Token: r.token(), With: with,
 	}
 }
 

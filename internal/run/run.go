@@ -76,6 +76,7 @@ type Run struct {
 	Override  []string   `json:"override,omitempty" doc:"Guards that a person set aside."`
 
 	Steps      []Step      `json:"steps,omitempty"`
+	Remedies   []Remedy    `json:"remedies,omitempty" doc:"What came of each remedy, where the document has remedies."`
 	Verify     *Check      `json:"verify,omitempty"`
 	Undone     []Undo      `json:"undone,omitempty"`
 	Escalation *Escalation `json:"escalation,omitempty"`
@@ -102,6 +103,7 @@ type Autonomy struct {
 // Approval is a question to people.
 type Approval struct {
 	Steps     []string      `json:"steps" doc:"Steps that need consent."`
+	Targets   []string      `json:"targets" doc:"What they would touch: consent is for exactly these."`
 	By        []string      `json:"by,omitempty" doc:"Roles that may give it."`
 	Count     int           `json:"count" doc:"How many people must."`
 	AskedAt   time.Time     `json:"asked_at"`
@@ -149,6 +151,13 @@ type Step struct {
 	Reason    string     `json:"reason,omitempty"`
 	StartedAt *time.Time `json:"started_at,omitempty"`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
+}
+
+// Remedy is what came of one remedy.
+type Remedy struct {
+	ID      string  `json:"id"`
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
 }
 
 // Result is what came of one target.

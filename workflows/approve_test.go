@@ -1,0 +1,162 @@
+package workflows_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows"
+)
+
+func (b *bench) decide(id string, d workflows.Decision) {
+	b.t.Helper()
+	if err := b.client.SignalWorkflow(b.t.Context(), runbooks.WorkflowID(id), "", workflows.SignalDecision, d); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) asked(id string) run.Run {
+	b.t.Helper()
+	return b.until(id, func(r run.Run) bool { return r.Approval != nil && len(b.house.raised(workflows.ApprovalAlert)) > 0 })
+}
+
+func consent(rules string) string {
+	return head + "guards: {approve: {at: reversible, " + rules + "}}\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified
+}
+
+const calls = "otherwise: [escalate]\nescalate: {severity: page, summary: still dark}\n"
+
+func TestConsentIsByTwoOthersOfTheRightRole(t *testing.T) {
+	b := newBench(t, "hall")
+	p := b.plan(consent("by: [approver], count: 2, within: 1m, otherwise: skip"))
+	p.Actor = "ada"
+	id := b.start(p)
+	r := b.asked(id)
+	if r.Approval.State != run.Asked || len(r.Approval.Targets) != 1 || r.Phase != run.Approving {
+		t.Errorf("asked: %+v in phase %s", r.Approval, r.Phase)
+	}
+	if question := b.house.raised(workflows.ApprovalAlert)[0]; question.Annotations["approve"] != "runbook approve "+id+" --reason …" {
+		t.Errorf("the question does not say how to answer it: %v", question.Annotations)
+	}
+	for _, d := range []workflows.Decision{
+		{By: "ada", Roles: []string{"approver"}, Approve: true},
+		{By: "eve", Roles: []string{"viewer"}, Approve: true},
+		{By: "bob", Roles: []string{"approver"}, Approve: true, Reason: "yes"},
+		{By: "bob", Roles: []string{"approver"}, Approve: true, Reason: "yes, yes"},
+	} {
+		b.decide(id, d)
+	}
+	r = b.until(id, func(r run.Run) bool { return strings.Contains(describe(r), "answered already") })
+	if len(b.house.log()) > 0 || r.Approval.State != run.Asked || len(r.Approval.Decisions) != 1 {
+		t.Errorf("acted without the consent of two: %s", describe(r))
+	}
+	b.decide(id, workflows.Decision{By: "cyd", Roles: []string{"approver"}, Approve: true, Reason: "go"})
+	b.expect(b.wait(id), run.Fixed, "light hall")
+	if len(b.house.ended) != 1 {
+		t.Errorf("the question was ended %d times", len(b.house.ended))
+	}
+}
+
+func TestWithoutConsentNothingIsDone(t *testing.T) {
+	t.Run("denied", func(t *testing.T) {
+		b := newBench(t, "hall")
+		id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
+		b.asked(id)
+		b.decide(id, workflows.Decision{By: "bob", Reason: "not now"})
+		r := b.wait(id)
+		b.expect(r, run.Skipped)
+		b.expectStep(r, "light", run.Skipped, "denied by bob: not now")
+	})
+	t.Run("nobody answers", func(t *testing.T) {
+		b := newBench(t, "hall")
+		r := b.do(consent("within: 1s, otherwise: escalate") + calls)
+		b.expect(r, run.Skipped)
+		b.expectStep(r, "light", run.Skipped, "nobody consented within 1s")
+		if len(b.house.raised(workflows.EscalationAlert)) != 1 {
+			t.Errorf("nobody was told: %s", describe(r))
+		}
+	})
+	t.Run("the run is cancelled", func(t *testing.T) {
+		b := newBench(t, "hall")
+		id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
+		b.asked(id)
+		if err := b.runs.Cancel(t.Context(), id, workflows.CancelRequest{By: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		b.expect(b.wait(id), run.Cancelled)
+	})
+}
+
+func TestConsentIsForTheTargetsThatWereShown(t *testing.T) {
+	b := newBench(t, "hall", "hatch")
+	id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
+	b.asked(id)
+	b.house.set(func() {
+		delete(b.house.lamps, "hall")
+		b.house.lamps["harbour"] = false
+	})
+	b.decide(id, workflows.Decision{By: "bob", Approve: true})
+	b.expect(b.wait(id), run.Fixed, "light hatch")
+}
+
+func TestAutonomyIsLowered(t *testing.T) {
+	doc := head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified
+	for level, outcome := range map[runbooks.Level]run.Outcome{runbooks.Off: run.Skipped, runbooks.Propose: run.Skipped} {
+		b := newBench(t, "hall")
+		b.level = level
+		r := b.do(doc)
+		b.expect(r, outcome)
+		if r.Autonomy == nil || r.Autonomy.Effective != level || r.Autonomy.Level != runbooks.Auto || len(r.Autonomy.Why) == 0 {
+			t.Errorf("%s: the run does not say why: %+v", level, r.Autonomy)
+		}
+		if proposals := len(b.house.raised(workflows.ProposalAlert)); proposals != map[runbooks.Level]int{runbooks.Propose: 1}[level] {
+			t.Errorf("%s: %d proposals", level, proposals)
+		}
+	}
+	b := newBench(t, "hall")
+	b.level = runbooks.Approve
+	id := b.start(b.plan(doc))
+	b.asked(id)
+	b.decide(id, workflows.Decision{By: "bob", Approve: true})
+	b.expect(b.wait(id), run.Fixed, "light hall")
+}
+
+func TestAPersonSetsConsentAside(t *testing.T) {
+	b := newBench(t, "hall")
+	p := b.plan(consent("within: 1m, otherwise: skip"))
+	p.Override = []string{workflows.GuardApproval}
+	b.expect(b.wait(b.start(p)), run.Fixed, "light hall")
+}
+
+func TestAnAlertMustFireForAWhileAndStill(t *testing.T) {
+	doc := head + "for: 2s\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}, {id: more, do: lamp.light, with: {prefix: att}}]\n" + verified
+	t.Run("it does", func(t *testing.T) {
+		b := newBench(t, "hall", "attic")
+		r := b.do(doc)
+		b.expect(r, run.Fixed, "light hall", "light attic")
+		if r.FirstActionAt == nil {
+			t.Fatal("nothing was done")
+		}
+		if waited := r.FirstActionAt.Sub(r.Alert.StartsAt); waited < 2*time.Second {
+			t.Errorf("acted after %s", waited)
+		}
+	})
+	t.Run("it stops before the first step", func(t *testing.T) {
+		b := newBench(t, "hall", "attic")
+		b.firing = func() (bool, error) { return false, nil }
+		b.expect(b.do(doc), run.Skipped)
+	})
+	t.Run("nobody can tell", func(t *testing.T) {
+		b := newBench(t, "hall", "attic")
+		b.firing = func() (bool, error) { return false, errors.New("no answer") }
+		b.expect(b.do(doc), run.Skipped)
+	})
+	t.Run("it stops after the first step", func(t *testing.T) {
+		b := newBench(t, "hall", "attic")
+		b.firing = func() (bool, error) { return len(b.house.log()) == 0, nil }
+		b.expect(b.do(doc), run.Fixed, "light hall")
+	})
+}
