@@ -42,11 +42,12 @@ func (l *Ledger) prove(p Proof) {
 }
 
 func (r *record) add(p Proof) {
+	latest := p
 	switch {
 	case p.Verdict == Passed && (r.Passed == nil || p.At.After(r.Passed.At)):
-		r.Passed = &p
+		r.Passed = &latest
 	case slices.Contains(failures, p.Verdict) && (r.Failed == nil || p.At.After(r.Failed.At)):
-		r.Failed = &p
+		r.Failed = &latest
 	}
 	// The runbook and its digest stand above.
 	p.Runbook, p.Digest = "", ""
