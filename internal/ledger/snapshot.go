@@ -15,6 +15,18 @@ type Brief struct {
 	Full    bool     `json:"full,omitempty" doc:"The queue takes no more."`
 }
 
+// Equal reports whether two say the same.
+func (b Brief) Equal(o Brief) bool {
+	return same(b.Halt, o.Halt) && same(b.Resumed, o.Resumed) && same(b.Storm, o.Storm) && b.Full == o.Full
+}
+
+func same[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
 // Breaker is an open storm breaker.
 type Breaker struct {
 	Since  time.Time      `json:"since"`
