@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -47,7 +48,12 @@ type PageEnded struct {
 }
 
 // PageID is the id of the workflow of a page.
-func PageID(id string) string { return "page/" + id }
+func PageID(id string) string { return pagePrefix + id }
+
+// PageIDOf is the reverse of PageID.
+func PageIDOf(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, pagePrefix) }
+
+const pagePrefix = "page/"
 
 // StartPage tells people, and sees to it that the alert goes on firing until
 // EndPage, SignalResolved or SignalPageEnd ends it, or its time is over; a page

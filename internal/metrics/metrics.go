@@ -31,16 +31,23 @@ const (
 	Off       Decision = "off"       // the runbook's autonomy is off
 	Own       Decision = "own"       // the engine raised it itself
 	Truncated Decision = "truncated" // left out of the message, and nowhere to fetch it
+	Flapping  Decision = "flapping"  // the run of an episode just before it goes on with it
+	Shed      Decision = "shed"      // the queue is full: 503
+	Gone      Decision = "gone"      // no Alertmanager has it any more: taken as resolved
 	Failed    Decision = "failed"    // the run could not be made durable: 503
 )
 
-var decisions = []Decision{Received, Matched, Started, Duplicate, Refused, Resolved, Ended, Stale, Unmatched, Off, Own, Truncated, Failed}
+var decisions = []Decision{
+	Received, Matched, Started, Duplicate, Refused, Resolved, Ended, Stale, Unmatched, Off, Own, Truncated, Flapping, Shed, Gone, Failed,
+}
 
 // Metrics are the engine's own. All are safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
 	alerts       *prometheus.CounterVec
+	reconciled   *prometheus.CounterVec
+	reconciledAt prometheus.Gauge
 	requests     *prometheus.CounterVec
 	requestTime  prometheus.Histogram
 	concluded    *prometheus.CounterVec
@@ -62,6 +69,7 @@ func New(version string) *Metrics {
 	m.engine()
 	for _, d := range decisions {
 		m.alerts.WithLabelValues(string(d))
+		m.reconciled.WithLabelValues(string(d))
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "runbook_build_info", Help: "Version of the program.", ConstLabels: prometheus.Labels{"version": version},
@@ -75,6 +83,8 @@ var latencies = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5
 
 func (m *Metrics) receiver() {
 	m.alerts = m.counters("runbook_webhook_alerts_total", "Alerts received from Alertmanager, by what was decided.", "decision")
+	m.reconciled = m.counters("runbook_reconciled_alerts_total", "Alerts that were found by asking Alertmanager, by what was decided.", "decision")
+	m.reconciledAt = m.gauge("runbook_reconciled_timestamp_seconds", "When every Alertmanager was last asked what fires, and answered.")
 	m.requests = m.counters("runbook_webhook_requests_total", "Messages received from Alertmanager, by the status of the answer.", "code")
 	m.requestTime = m.histogram("runbook_webhook_request_duration_seconds", "Time until a message was answered.", latencies)
 }
@@ -129,6 +139,14 @@ func (m *Metrics) Handler() http.Handler {
 
 // Count adds alerts of one decision.
 func (m *Metrics) Count(d Decision, n int) { m.alerts.WithLabelValues(string(d)).Add(float64(n)) }
+
+// CountReconciled is Count for alerts that no message brought.
+func (m *Metrics) CountReconciled(d Decision, n int) {
+	m.reconciled.WithLabelValues(string(d)).Add(float64(n))
+}
+
+// Reconciled records that every Alertmanager was asked what fires, and answered.
+func (m *Metrics) Reconciled() { m.reconciledAt.SetToCurrentTime() }
 
 // Answered records a message from Alertmanager.
 func (m *Metrics) Answered(status int, took time.Duration) {

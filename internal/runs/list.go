@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	memoActor = "actor"
-	memoAlert = "alert"
+	memoActor    = "actor"
+	memoAlert    = "alert"
+	memoReceiver = "receiver"
 )
 
 // Row is a run in a list.
@@ -30,6 +31,7 @@ type Row struct {
 	Mode      runbooks.Mode   `json:"mode" enum:"live,dry_run,propose"`
 	Actor     string          `json:"actor"`
 	Alert     string          `json:"alert,omitempty"`
+	Receiver  string          `json:"-"` // that Alertmanager notified
 	Status    run.Status      `json:"status" enum:"running,ended"`
 	Outcome   run.Outcome     `json:"outcome,omitempty"`
 	Reason    string          `json:"reason,omitempty"`
@@ -107,6 +109,7 @@ func rowOf(e *workflowpb.WorkflowExecutionInfo) Row {
 	memo := e.GetMemo().GetFields()
 	decode(memo[memoActor], &row.Actor)
 	decode(memo[memoAlert], &row.Alert)
+	decode(memo[memoReceiver], &row.Receiver)
 	if row.Status == run.Ended && row.Outcome == "" {
 		row.Outcome, row.Reason = run.Unknown, "the workflow ended as "+strings.ToLower(e.Status.String())
 	}

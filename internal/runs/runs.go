@@ -81,7 +81,7 @@ func (s *Service) startOptions(p *runbooks.Plan) client.StartWorkflowOptions {
 	memo := map[string]any{memoActor: p.Actor}
 	if p.Alert != nil {
 		attrs = append(attrs, workflows.KeyFingerprint.ValueSet(p.Alert.Fingerprint), workflows.KeyAlertStart.ValueSet(p.Alert.StartsAt))
-		memo[memoAlert] = p.Alert.Name()
+		memo[memoAlert], memo[memoReceiver] = p.Alert.Name(), p.Alert.Receiver
 	}
 	return client.StartWorkflowOptions{
 		ID:        runbooks.WorkflowID(p.RunID()),
@@ -99,15 +99,24 @@ func (s *Service) startOptions(p *runbooks.Plan) client.StartWorkflowOptions {
 
 // Cancel asks a run to stop.
 func (s *Service) Cancel(ctx context.Context, id string, request workflows.CancelRequest) error {
-	err := s.client.SignalWorkflow(ctx, runbooks.WorkflowID(id), "", workflows.SignalCancel, request)
-	var gone *serviceerror.NotFound
-	if !errors.As(err, &gone) {
-		return wrap(err, "cancel run %s", id)
+	return s.tell(ctx, id, "cancel", workflows.SignalCancel, request)
+}
+
+// Decide gives a person's answer to a run that asks for consent.
+func (s *Service) Decide(ctx context.Context, id string, decision workflows.Decision) error {
+	return s.tell(ctx, id, "answer", workflows.SignalDecision, decision)
+}
+
+// tell signals a run that must be under way.
+func (s *Service) tell(ctx context.Context, id, doing, signal string, arg any) error {
+	told, err := s.signal(ctx, runbooks.WorkflowID(id), signal, arg)
+	if err != nil || told {
+		return wrap(err, "%s run %s", doing, id)
 	}
 	if _, err := s.Get(ctx, id); err != nil {
 		return err
 	}
-	return fmt.Errorf("cancel run %s: %w", id, ErrEnded)
+	return fmt.Errorf("%s run %s: %w", doing, id, ErrEnded)
 }
 
 // Get is the state of a run.

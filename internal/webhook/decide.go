@@ -1,16 +1,19 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -20,12 +23,12 @@ import (
 // is a duplicate when Alertmanager sends the message again.
 func (r *Receiver) decideAll(ctx context.Context, m *Message, alerts []runbooks.Alert) (int, error) {
 	alerts, missing := r.complete(ctx, m, alerts)
-	set := r.Set()
-	var all work
+	all := r.newWork(ctx, r.Metrics.Count)
 	for i := range alerts {
-		r.decide(ctx, &all, set, &alerts[i])
+		all.decide(&alerts[i])
 	}
 	all.Wait()
+	all.tellShed()
 	return all.status(missing)
 }
 
@@ -45,11 +48,33 @@ func (r *Receiver) complete(ctx context.Context, m *Message, alerts []runbooks.A
 	return merge(alerts, more), err
 }
 
-// work is what a message led to.
+// work is what becomes of alerts that came together.
 type work struct {
+	*Receiver
 	sync.WaitGroup
+	ctx   context.Context
+	set   *runbooks.Set
+	actor string
+	count func(metrics.Decision, int)
+
 	mu     sync.Mutex
 	failed []error
+	shed   int
+}
+
+func (r *Receiver) newWork(ctx context.Context, count func(metrics.Decision, int)) *work {
+	return &work{Receiver: r, ctx: ctx, set: r.Set(), actor: actor(ctx), count: count}
+}
+
+// defaultActor starts the runs of an Alertmanager that needs no credentials.
+const defaultActor = "alertmanager"
+
+// actor is whose credentials came with the message.
+func actor(ctx context.Context) string {
+	if who := identity.FromContext(ctx).Name; who != identity.Local {
+		return cmp.Or(who, defaultActor)
+	}
+	return defaultActor
 }
 
 func (w *work) fail(err error) {
@@ -78,117 +103,193 @@ func (w *work) status(missing error) (int, error) {
 	return http.StatusBadRequest, err
 }
 
-func (r *Receiver) decide(ctx context.Context, all *work, set *runbooks.Set, a *runbooks.Alert) {
-	r.Metrics.Count(metrics.Received, 1)
+func (w *work) decide(a *runbooks.Alert) {
+	w.count(metrics.Received, 1)
 	switch {
 	case a.Own():
-		r.note(metrics.Own, a)
+		w.note(metrics.Own, a)
 	case a.Resolved():
-		r.resolve(ctx, all, set, a)
-	case r.episodes.fired(a):
-		r.record(metrics.Stale, a, nil, "a late firing: this episode of the alert is over")
+		w.resolve(a)
+	case w.episodes.fired(a):
+		w.record(metrics.Stale, a, nil, "a late firing: this episode of the alert is over")
 	default:
-		r.fire(ctx, all, set, a)
+		w.fire(a)
 	}
 }
 
-func (r *Receiver) fire(ctx context.Context, all *work, set *runbooks.Set, a *runbooks.Alert) {
-	matched := set.Match(a)
+func (w *work) fire(a *runbooks.Alert) {
+	matched := w.set.Match(a)
 	if len(matched) == 0 {
-		r.note(metrics.Unmatched, a)
+		w.note(metrics.Unmatched, a)
 	}
 	for _, rb := range matched {
-		r.Metrics.Count(metrics.Matched, 1)
+		w.count(metrics.Matched, 1)
 		if rb.Autonomy.Level == runbooks.Off {
-			r.record(metrics.Off, a, rb, "its autonomy is off")
+			w.record(metrics.Off, a, rb, "its autonomy is off")
 			continue
 		}
-		r.beside(ctx, all, func() error { return r.start(ctx, rb, a) })
+		w.beside(func() error { return w.start(rb, a) })
 	}
 }
 
-func (r *Receiver) start(ctx context.Context, rb *runbooks.Runbook, a *runbooks.Alert) error {
+func (w *work) start(rb *runbooks.Runbook, a *runbooks.Alert) error {
+	if goesOn, err := w.flaps(rb, a); goesOn || err != nil {
+		return err
+	}
+	if w.Full != nil && w.Full() {
+		w.count(metrics.Shed, 1)
+		w.shedOne()
+		return errFull
+	}
 	plan := rb.ForAlert(*a)
-	started, err := r.Runs.Start(ctx, plan)
+	plan.Actor = w.actor
+	started, err := w.Runs.Start(w.ctx, plan)
 	switch {
 	case err != nil:
-		r.Metrics.Count(metrics.Failed, 1)
+		w.count(metrics.Failed, 1)
 		return err
 	case !started:
-		r.Metrics.Count(metrics.Duplicate, 1)
-		r.Log.Debug("the run is there already", "fingerprint", a.Fingerprint, "run", plan.RunID())
+		w.count(metrics.Duplicate, 1)
+		w.Log.Debug("the run is there already", "fingerprint", a.Fingerprint, "run", plan.RunID())
 		return nil
 	}
-	r.Metrics.Count(metrics.Started, 1)
-	r.Log.Info("run started", "fingerprint", a.Fingerprint, "run", plan.RunID(), "mode", plan.Mode)
+	w.count(metrics.Started, 1)
+	w.Log.Info("run started", "fingerprint", a.Fingerprint, "run", plan.RunID(), "mode", plan.Mode)
 	if plan.Refusal != "" {
-		r.record(metrics.Refused, a, rb, plan.Refusal)
+		w.record(metrics.Refused, a, rb, plan.Refusal)
 	}
 	return nil
 }
 
-func (r *Receiver) resolve(ctx context.Context, all *work, set *runbooks.Set, a *runbooks.Alert) {
-	over := r.episodes.resolved(a)
-	for _, rb := range set.Match(a) {
+// flaps gives a firing to the run of an episode just before it, if that is under
+// way: within its healthy_delay that is the same trouble.
+func (w *work) flaps(rb *runbooks.Runbook, a *runbooks.Alert) (goesOn bool, err error) {
+	for _, id := range w.runsBefore(rb, a) {
+		told, err := w.Runs.Refire(w.ctx, id, a.StartsAt)
+		if err != nil {
+			w.count(metrics.Failed, 1)
+			return false, err
+		}
+		if told {
+			w.record(metrics.Flapping, a, rb, "it was over for less than healthy_delay; run "+id+" goes on")
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// runsBefore are the runs that a firing may belong to, besides its own.
+func (w *work) runsBefore(rb *runbooks.Runbook, a *runbooks.Alert) (ids []string) {
+	for _, startsAt := range w.episodes.before(a, time.Duration(rb.HealthyDelay)) {
+		episode := *a
+		episode.StartsAt = startsAt
+		ids = append(ids, runbooks.RunID(rb.Runbook, episode.Episode()))
+	}
+	return ids
+}
+
+func (w *work) resolve(a *runbooks.Alert) {
+	over := w.episodes.resolved(a)
+	for _, rb := range w.set.Match(a) {
 		if rb.Autonomy.Level == runbooks.Off {
 			continue
 		}
 		for _, startsAt := range over {
 			episode := *a
 			episode.StartsAt = startsAt
-			r.beside(ctx, all, func() error { return r.end(ctx, rb, &episode) })
+			w.beside(func() error { return w.end(rb.ForAlert(episode), episode.EndsAt, w.runsBefore(rb, &episode)) })
 		}
 	}
 }
 
-func (r *Receiver) end(ctx context.Context, rb *runbooks.Runbook, a *runbooks.Alert) error {
-	plan := rb.ForAlert(*a)
-	told, err := r.Runs.Resolve(ctx, plan, a.EndsAt)
+// end tells the run of an episode that it is over, or the one before it that
+// went on with it, and their pages.
+func (w *work) end(plan runbooks.Plan, endsAt time.Time, before []string) error {
+	told, err := w.settle(before, endsAt)
+	if told {
+		_, also := w.Runs.Settle(w.ctx, plan.RunID(), endsAt)
+		err = errors.Join(err, also)
+	} else if err == nil {
+		told, err = w.Runs.Resolve(w.ctx, plan, endsAt)
+	}
+	for _, id := range append(before, plan.RunID()) {
+		err = errors.Join(err, w.Runs.ResolvePage(w.ctx, id, endsAt))
+	}
 	switch {
 	case err != nil:
-		r.Metrics.Count(metrics.Failed, 1)
+		w.count(metrics.Failed, 1)
 		return err
 	case told:
-		r.Metrics.Count(metrics.Resolved, 1)
+		w.count(metrics.Resolved, 1)
 	default:
-		r.Metrics.Count(metrics.Ended, 1)
+		w.count(metrics.Ended, 1)
 	}
-	r.Log.Info("alert ended", "fingerprint", a.Fingerprint, "run", plan.RunID(), "told", told)
+	w.Log.Info("alert ended", "fingerprint", plan.Alert.Fingerprint, "run", plan.RunID(), "told", told)
 	return nil
+}
+
+// settle tells those of the runs that are under way.
+func (w *work) settle(ids []string, endsAt time.Time) (some bool, err error) {
+	for _, id := range ids {
+		told, failed := w.Runs.Settle(w.ctx, id, endsAt)
+		some, err = some || told, errors.Join(err, failed)
+	}
+	return some, err
 }
 
 // beside runs what takes a round trip beside the others, within the limits of the
 // receiver.
-func (r *Receiver) beside(ctx context.Context, all *work, do func() error) {
-	if err := r.starts.Acquire(ctx, 1); err != nil {
-		all.fail(fmt.Errorf("wait for a turn: %w", err))
+func (w *work) beside(do func() error) {
+	if err := w.starts.Acquire(w.ctx, 1); err != nil {
+		w.fail(fmt.Errorf("wait for a turn: %w", err))
 		return
 	}
-	all.Go(func() {
-		defer r.starts.Release(1)
+	w.Go(func() {
+		defer w.starts.Release(1)
 		if err := do(); err != nil {
-			all.fail(err)
+			w.fail(err)
 		}
 	})
 }
 
-func (r *Receiver) note(d metrics.Decision, a *runbooks.Alert) {
-	r.Metrics.Count(d, 1)
-	r.Log.Debug("nothing to start", "decision", d, "alert", bounded(a.Name()), "fingerprint", a.Fingerprint)
+// errFull is why an alert is shed.
+var errFull = errors.New("the queue of runs is full; alerts are taken again when runs have ended")
+
+func (w *work) shedOne() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shed++
+}
+
+func (w *work) tellShed() {
+	if w.shed > 0 {
+		w.Log.Error("alerts are shed: the queue of runs is full; Alertmanager is told to send them again", "alerts", w.shed)
+	}
+}
+
+func (w *work) note(d metrics.Decision, a *runbooks.Alert) {
+	w.count(d, 1)
+	w.Log.Debug("nothing to start", "decision", d, "alert", bounded(a.Name()), "fingerprint", a.Fingerprint)
 }
 
 // record keeps in the audit file why an alert did not lead to an action.
-func (r *Receiver) record(d metrics.Decision, a *runbooks.Alert, rb *runbooks.Runbook, reason string) {
-	r.Metrics.Count(d, 1)
-	entry := audit.Entry{
-		Kind: audit.Decision, Actor: "alertmanager", Alert: bounded(a.Name()), Episode: a.Episode(), Decision: string(d), Reason: reason,
-	}
+func (w *work) record(d metrics.Decision, a *runbooks.Alert, rb *runbooks.Runbook, reason string) {
+	name, digest := "", ""
 	if rb != nil {
-		entry.Runbook, entry.Digest = rb.Runbook, rb.Digest()
+		name, digest = rb.Runbook, rb.Digest()
 	}
-	r.Log.Info("alert not acted on", "decision", d, "fingerprint", a.Fingerprint, "runbook", entry.Runbook, "reason", reason)
-	if err := r.Audit.Write(entry); err != nil {
-		r.Log.Error("the audit line of a decision is lost", "decision", d, "fingerprint", a.Fingerprint, "error", err)
+	w.keep(d, a, name, digest, reason)
+}
+
+func (w *work) keep(d metrics.Decision, a *runbooks.Alert, runbook, digest, reason string) {
+	w.count(d, 1)
+	w.Log.Info("alert not acted on", "decision", d, "fingerprint", a.Fingerprint, "runbook", runbook, "reason", reason)
+	err := w.Audit.Write(audit.Entry{
+		Kind: audit.Decision, Actor: w.actor, Alert: bounded(a.Name()), Episode: a.Episode(), Runbook: runbook, Digest: digest,
+		Decision: string(d), Reason: reason,
+	})
+	if err != nil {
+		w.Log.Error("the audit line of a decision is lost", "decision", d, "fingerprint", a.Fingerprint, "error", err)
 	}
 }
 

@@ -26,6 +26,24 @@ type episodes struct {
 type episode struct {
 	startsAt time.Time
 	resolved bool
+	endsAt   time.Time
+	// before are the starts of those before it, newest first, and gap is how long
+	// the alert had been over when it fired again.
+	before []time.Time
+	gap    time.Duration
+}
+
+// maxBefore bounds how many episodes of one alert are remembered.
+const maxBefore = 5
+
+// again is the episode that follows.
+func (e episode) again(startsAt time.Time) episode {
+	next := episode{startsAt: startsAt, before: append([]time.Time{e.startsAt}, e.before...)}
+	next.before = next.before[:min(len(next.before), maxBefore)]
+	if e.resolved {
+		next.gap = startsAt.Sub(e.endsAt)
+	}
+	return next
 }
 
 func newEpisodes() *episodes {
@@ -43,8 +61,11 @@ func (e *episodes) fired(a *runbooks.Alert) (stale bool) {
 	defer e.mu.Unlock()
 	known, ok := e.newest.Get(a.Fingerprint)
 	switch {
-	case !ok || a.StartsAt.After(known.startsAt):
+	case !ok:
 		e.newest.Add(a.Fingerprint, episode{startsAt: a.StartsAt})
+		return false
+	case a.StartsAt.After(known.startsAt):
+		e.newest.Add(a.Fingerprint, known.again(a.StartsAt))
 		return false
 	case a.StartsAt.Equal(known.startsAt):
 		return known.resolved
@@ -63,13 +84,34 @@ func (e *episodes) resolved(a *runbooks.Alert) []time.Time {
 	over := []time.Time{a.StartsAt}
 	known, ok := e.newest.Get(a.Fingerprint)
 	switch {
-	case !ok || !known.startsAt.After(a.StartsAt):
-		e.newest.Add(a.Fingerprint, episode{startsAt: a.StartsAt, resolved: true})
+	case !ok:
+		e.newest.Add(a.Fingerprint, episode{startsAt: a.StartsAt, resolved: true, endsAt: a.EndsAt})
+	case a.StartsAt.After(known.startsAt):
+		next := known.again(a.StartsAt)
+		next.resolved, next.endsAt = true, a.EndsAt
+		e.newest.Add(a.Fingerprint, next)
+	case a.StartsAt.Equal(known.startsAt):
+		known.resolved, known.endsAt = true, a.EndsAt
+		e.newest.Add(a.Fingerprint, known)
 	case !known.resolved && a.EndsAt.After(known.startsAt):
-		e.newest.Add(a.Fingerprint, episode{startsAt: known.startsAt, resolved: true})
+		known.resolved, known.endsAt = true, a.EndsAt
+		e.newest.Add(a.Fingerprint, known)
 		over = append(over, known.startsAt)
 	}
 	return over
+}
+
+// before is the starts of the episodes just before one, newest first, when the
+// alert was over for less than delay in between. An episode whose end was not
+// heard of is taken for one that had just ended.
+func (e *episodes) before(a *runbooks.Alert, delay time.Duration) []time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known, ok := e.newest.Get(a.Fingerprint)
+	if !ok || !known.startsAt.Equal(a.StartsAt) || known.gap >= delay {
+		return nil
+	}
+	return known.before
 }
 
 // recall notes an episode by the id of its run, from before the engine started.

@@ -25,6 +25,8 @@ type Options struct {
 	Runs *runs.Service
 	// Alertmanagers are asked for the alerts that a message left out.
 	Alertmanagers alertmanagerapi.Peers
+	// Full reports that no more runs may wait; nil is never.
+	Full func() bool
 	// Ready reports why no run can be made durable now, or nil.
 	Ready   func() error
 	Metrics *metrics.Metrics
@@ -47,15 +49,16 @@ const (
 // Receiver is the handler of Alertmanager's notifications.
 type Receiver struct {
 	Options
-	episodes *episodes
-	starts   *semaphore.Weighted
-	memory   *semaphore.Weighted
+	episodes  *episodes
+	receivers *receivers
+	starts    *semaphore.Weighted
+	memory    *semaphore.Weighted
 }
 
 // New makes a receiver.
 func New(o Options) *Receiver {
 	return &Receiver{
-		Options: o, episodes: newEpisodes(),
+		Options: o, episodes: newEpisodes(), receivers: newReceivers(),
 		starts: semaphore.NewWeighted(parallelStarts), memory: semaphore.NewWeighted(bodiesInMemory * o.MaxBody),
 	}
 }
@@ -69,6 +72,7 @@ func (r *Receiver) Recall(ctx context.Context) error {
 	}
 	for _, row := range rows {
 		r.episodes.recall(row.ID)
+		r.receivers.add(row.Receiver)
 	}
 	return nil
 }
@@ -112,6 +116,7 @@ func (r *Receiver) receive(ctx context.Context, w http.ResponseWriter, request *
 	if err != nil {
 		return http.StatusBadRequest, err
 	}
+	r.receivers.add(m.Receiver)
 	return r.decideAll(ctx, &m, alerts)
 }
 

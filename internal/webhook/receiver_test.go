@@ -24,6 +24,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
@@ -66,6 +67,14 @@ autonomy: auto
 steps: [{id: pause, do: wait, with: {duration: 1s}}]
 verify: {do: wait, with: {duration: 1s}, until: duration >= duration("0s")}
 ---
+runbook: flaps
+summary: Act once while it flaps.
+triggers: [{alert: Flaps}]
+autonomy: auto
+healthy_delay: 5m
+steps: [{id: pause, do: wait, with: {duration: 1s}}]
+verify: {do: wait, with: {duration: 1s}, until: duration >= duration("0s")}
+---
 runbook: also
 summary: Act too.
 triggers: [{alert: Both}]
@@ -86,6 +95,7 @@ type desk struct {
 	url     string
 	options webhook.Options
 	audit   string
+	as      string // whose credentials come with the messages
 	log     *bytes.Buffer
 }
 
@@ -105,7 +115,10 @@ func newDesk(t *testing.T, change func(*webhook.Options)) *desk {
 		change(&d.options)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /", webhook.New(d.options))
+	receiver := webhook.New(d.options)
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		receiver.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), identity.Identity{Name: d.as})))
+	})
 	mux.Handle("GET /metrics", d.options.Metrics.Handler())
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -124,6 +137,11 @@ func load(t *testing.T) func() *runbooks.Set {
 
 func runsOf(t *testing.T, s *temporalserver.Server) *runs.Service {
 	t.Helper()
+	return runs.New(dial(t, s), runs.NewHub(), "nobody")
+}
+
+func dial(t *testing.T, s *temporalserver.Server) client.Client {
+	t.Helper()
 	options := s.ClientOptions()
 	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.Dial(options)
@@ -131,7 +149,7 @@ func runsOf(t *testing.T, s *temporalserver.Server) *runs.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return runs.New(c, runs.NewHub(), "nobody")
+	return c
 }
 
 func (d *desk) post(body io.Reader) (int, string) {
@@ -218,6 +236,14 @@ func (d *desk) decided(want map[string]int) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		d.t.Errorf("decided %v, want %v", got, want)
+	}
+}
+
+func (d *desk) inAudit(want string) {
+	d.t.Helper()
+	text, err := os.ReadFile(d.audit)
+	if err != nil || !strings.Contains(string(text), want) {
+		d.t.Errorf("the audit file has %s, not %s (%v)", text, want, err)
 	}
 }
 
