@@ -2,7 +2,8 @@
 // runbooks and actions there are, and runs to start, follow and stop. It
 // describes itself as OpenAPI 3.1, and says what is wrong as RFC 9457 problems.
 //
-// It asks for no credentials: who is asking is in the context of each request.
+// It asks for no credentials: who is asking, and what they may do, is in the
+// context of each request.
 package api
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -35,6 +37,7 @@ type Deps struct {
 	Catalog *actions.Catalog
 	Version string
 	Audit   *audit.Log
+	Halt    *halt.Switch
 	// Escalates reports that the engine can raise alerts: without it, nobody is
 	// told by a runbook that says escalate.
 	Escalates bool
@@ -52,12 +55,15 @@ type server struct {
 func New(d Deps) http.Handler {
 	mux := http.NewServeMux()
 	s := &server{Deps: d, api: humago.New(mux, config(d.Version))}
+	s.api.UseMiddleware(s.authorize)
+	s.halt()
 	s.runbooks()
 	s.actions()
 	s.runs()
 	s.events()
+	s.decisions()
 	mux.HandleFunc("/", s.noSuchPath)
-	return mux
+	return s.tellHalted(s.looking(mux))
 }
 
 func config(version string) huma.Config {
@@ -74,8 +80,12 @@ func config(version string) huma.Config {
 
 // operation fills in what all have in common.
 func operation(id, method, path, summary string, problems ...int) huma.Operation {
+	need, declared := needs[id]
+	if !declared {
+		panic("api: operation " + id + " does not say which role it needs")
+	}
 	return huma.Operation{
-		OperationID: id, Method: method, Path: Prefix + path, Summary: summary, Errors: problems,
-		MaxBodyBytes: maxBody,
+		OperationID: id, Method: method, Path: Prefix + path, Summary: summary, Errors: append(problems, http.StatusForbidden),
+		MaxBodyBytes: maxBody, Extensions: map[string]any{roleExtension: need.role},
 	}
 }

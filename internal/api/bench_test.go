@@ -26,6 +26,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
@@ -139,6 +140,9 @@ type bench struct {
 	runs   *runs.Service
 	set    atomic.Pointer[runbooks.Set]
 	cat    *actions.Catalog
+	halt   *halt.Switch
+	client client.Client
+	who    atomic.Pointer[identity.Identity]
 }
 
 var benches atomic.Int64
@@ -156,17 +160,23 @@ func newBench(t *testing.T) *bench {
 	c := b.dial()
 	b.runs = runs.New(c, hub, queue)
 	b.work(c, queue, hub, b.record)
+	b.client = c
+	b.halt = halt.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	b.as(identity.Anything(actor))
 	handler := api.New(api.Deps{
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
-		Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
+		Halt: b.halt, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), identity.Identity{Name: actor})))
+		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), *b.who.Load())))
 	}))
 	t.Cleanup(server.Close)
 	b.url = server.URL + api.Prefix
 	return b
 }
+
+// as says who asks from now on.
+func (b *bench) as(who identity.Identity) { b.who.Store(&who) }
 
 // fresh is a request id that no other test uses.
 func (b *bench) fresh(name string) string { return fmt.Sprintf("%s-%d", name, benches.Add(1)) }
@@ -208,6 +218,7 @@ func (b *bench) work(c client.Client, queue string, hub *runs.Hub, l *audit.Log)
 	workflows.Register(w, &workflows.Activities{
 		Catalog: b.cat, Evaluator: runbooks.NewEvaluator(b.cat), Audit: l, Changed: hub.Changed,
 	})
+	workflows.RegisterPages(w, &workflows.Pages{Audit: l})
 	if err := w.Start(); err != nil {
 		b.t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ const (
 	CodeChanged         = "document-changed"  // the digest is not that of the loaded document
 	CodeRequestReused   = "request-id-reused" // the same request_id for something else
 	CodeEnded           = "run-ended"
+	CodeForbidden       = "forbidden"         // a role is lacking; the detail names it
+	CodeNotAsked        = "not-asked"         // the run does not ask for consent now
+	CodeHalted          = "halted"            // the kill switch can not be turned
 	CodeAudit           = "audit-unavailable" // nothing is started that can not be recorded
 	CodeUnavailable     = "temporal-unavailable"
 	CodeInternal        = "internal"

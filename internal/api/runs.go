@@ -113,8 +113,11 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 	if err != nil {
 		return nil, err
 	}
-	who := identity.FromContext(ctx).Name
-	plan, err := planOf(rb, in.Body, who)
+	who := identity.FromContext(ctx)
+	plan, err := planOf(rb, in.Body, who.Name)
+	if denied := mayStart(who, plan); denied != nil {
+		return nil, s.denied(ctx, "start "+rb.Runbook, denied)
+	}
 	if err != nil {
 		return nil, s.refused(plan, err)
 	}
@@ -137,6 +140,17 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 		out.Status = http.StatusOK
 	}
 	return out, nil
+}
+
+// mayStart checks what only the request says.
+func mayStart(who identity.Identity, plan runbooks.Plan) error {
+	if err := who.For(identity.Operator, plan.Runbook); err != nil {
+		return err
+	}
+	if plan.Mode == runbooks.ModeLive && who.Targets(identity.Operator, plan.Runbook) != nil {
+		return &identity.Denied{Who: who.Name, Need: identity.Operator, Scope: "for all targets of runbook " + plan.Runbook}
+	}
+	return nil
 }
 
 // planOf is the plan of a request. The plan is as complete as it can be made

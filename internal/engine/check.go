@@ -23,6 +23,7 @@ func (c Config) check(n *document.Node) (problems diag.List) {
 	report(n.Find("tls"), "tls", c.TLS.check())
 	report(n.Find("temporal"), "temporal", c.Temporal.check())
 	report(n.Find("auth"), "auth", c.Auth.Check())
+	report(n.Find("auth", "certificates"), "auth", c.checkCertificates())
 	report(n.Find("alertmanagers"), "alertmanagers", c.checkAlertmanagers())
 	return problems
 }
@@ -38,6 +39,13 @@ func (c Config) checkListen() error {
 	if !c.authenticates() && !identity.IsLoopback(host) {
 		return fmt.Errorf("listen %q can be reached from other machines, and nothing says who may use the engine: "+
 			"configure auth.tokens, auth.basic or tls.client_ca_file, or listen on the loopback (%s)", c.Listen, DefaultListen)
+	}
+	return nil
+}
+
+func (c Config) checkCertificates() error {
+	if len(c.Auth.Certificates) > 0 && c.TLS.ClientCAFile == "" {
+		return fmt.Errorf("auth.certificates needs tls.client_ca_file: nobody is asked for a certificate")
 	}
 	return nil
 }

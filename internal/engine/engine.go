@@ -16,6 +16,7 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/internal/runs"
@@ -50,6 +51,8 @@ type Engine struct {
 	health        *health
 	metrics       *metrics.Metrics
 	audit         *audit.Log
+	windows       *windows
+	halt          *halt.Switch
 	conns         *actions.Connections
 	catalog       *actions.Catalog
 	documents     *documents
@@ -86,6 +89,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		func() error { return e.openConnections() },
 		func() error { return e.openDocuments(o) },
 		func() error { return e.openAudit() },
+		func() error { e.halt = halt.Open(string(e.config.DataDir), e.log); return nil },
 		func() error { return e.openTemporal(ctx) },
 		func() error { return e.workUnless(o.Hold) },
 		func() error { return e.route(ctx, o) },
@@ -182,7 +186,8 @@ func (e *Engine) Work() error {
 	w := worker.New(e.client, e.config.Temporal.TaskQueue, options)
 	workflows.Register(w, &workflows.Activities{
 		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.alertmanagers.First(),
-		Windows: e.config.openWindows, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
+		Windows: e.windows.open, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
+		Halted: e.halted,
 	})
 	workflows.RegisterPages(w, e.pages())
 	if err := w.Start(); err != nil {
@@ -191,6 +196,14 @@ func (e *Engine) Work() error {
 	e.worker = w
 	e.runs.Hold(false)
 	return nil
+}
+
+// halted is why nothing may be done now, or "".
+func (e *Engine) halted() string {
+	if h := e.halt.State(); h != nil {
+		return fmt.Sprintf("halted by %s: %s", h.By, h.Reason)
+	}
+	return ""
 }
 
 // maxActivities is more than the SDK's 1,000, because each page that waits for
@@ -221,6 +234,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.health.stop()
 	go e.documents.watch(ctx)
 	go e.health.follow(ctx)
+	go e.halt.Run(ctx)
 	go e.reachSystems(ctx)
 	select {
 	case <-ctx.Done():

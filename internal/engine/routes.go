@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/version"
 )
 
@@ -14,16 +15,19 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", api.New(api.Deps{
 		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
-		Escalates: len(e.alertmanagers) > 0, Log: e.log,
+		Halt: e.halt, Escalates: len(e.alertmanagers) > 0, Log: e.log,
 	}))
-	mux.Handle("GET /metrics", e.metrics.Handler())
-	mux.HandleFunc("POST /-/reload", e.handleReload)
+	require := func(role identity.Role, next http.Handler) http.Handler {
+		return identity.Require(role, e.audit, e.log, next)
+	}
+	mux.Handle("GET /metrics", require(identity.Viewer, e.metrics.Handler()))
+	mux.Handle("POST /-/reload", require(identity.Operator, http.HandlerFunc(e.handleReload)))
 	if !o.Standalone {
 		r, err := e.receiver(ctx)
 		if err != nil {
 			return err
 		}
-		mux.Handle("POST "+WebhookPath, r)
+		mux.Handle("POST "+WebhookPath, require(identity.Alertmanager, r))
 	}
 	e.server.routes.Store(mux)
 	return nil

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -13,7 +14,7 @@ import (
 func Require(need Role, record *audit.Log, log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := FromContext(r.Context()).Everywhere(need); err != nil {
-			RecordDenied(record, log, r, err)
+			RecordDenied(r.Context(), record, log, r.Method+" "+r.URL.Path, err)
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
@@ -22,11 +23,9 @@ func Require(need Role, record *audit.Log, log *slog.Logger, next http.Handler) 
 }
 
 // RecordDenied writes down that somebody asked for what is not theirs to ask.
-func RecordDenied(record *audit.Log, log *slog.Logger, r *http.Request, denied error) {
-	e := audit.Entry{
-		Kind: audit.Denied, Actor: FromContext(r.Context()).Name, Decision: r.Method + " " + r.URL.Path, Error: denied.Error(),
-	}
-	log.Warn("request denied", "by", e.Actor, "method", r.Method, "path", r.URL.Path, "reason", denied.Error())
+func RecordDenied(ctx context.Context, record *audit.Log, log *slog.Logger, what string, denied error) {
+	e := audit.Entry{Kind: audit.Denied, Actor: FromContext(ctx).Name, Decision: what, Error: denied.Error()}
+	log.Warn("request denied", "by", e.Actor, "request", what, "reason", denied.Error())
 	if err := record.Write(e); err != nil {
 		log.Error("the audit line of a denied request is lost", "error", err)
 	}
