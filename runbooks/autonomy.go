@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
@@ -42,15 +43,19 @@ func (r *Rule) UnmarshalDocument(n *document.Node) diag.List {
 	return append(problems, found...)
 }
 
-// OpenWindow is a maintenance window that is open.
-type OpenWindow struct {
-	Name string
-	// Autonomy is the most that runbooks may do by themselves meanwhile; "" where
-	// the window says nothing about that.
-	Autonomy Level
+// Window is a maintenance window as it is at one moment.
+type Window struct {
+	Name string `json:"name"`
+	Open bool   `json:"open"`
+	// Autonomy is the most that runbooks may do by themselves while it is open;
+	// "" where the window says nothing about that.
+	Autonomy Level `json:"autonomy,omitempty"`
+	// Event is what the calendar calls it, and Until when that ends.
+	Event string    `json:"event,omitempty"`
+	Until time.Time `json:"until,omitzero"`
 	// Unknown is why it can not be told whether the window is open, and so counts
 	// as open; "" when it is known.
-	Unknown string
+	Unknown string `json:"unknown,omitempty"`
 }
 
 // unknownCalendar is what may be done while it is not known which windows are
@@ -59,7 +64,7 @@ type OpenWindow struct {
 const unknownCalendar = Approve
 
 // max is the most that the window allows.
-func (w OpenWindow) max() Level {
+func (w Window) max() Level {
 	switch {
 	case w.Unknown != "" && (w.Autonomy == "" || unknownCalendar.Below(w.Autonomy)):
 		return unknownCalendar
@@ -69,7 +74,7 @@ func (w OpenWindow) max() Level {
 	return w.Autonomy
 }
 
-func (w OpenWindow) why() string {
+func (w Window) why() string {
 	if w.Unknown != "" {
 		return fmt.Sprintf("window %s allows at most %s: it counts as open, because %s", w.Name, w.max(), w.Unknown)
 	}
@@ -80,7 +85,7 @@ func (w OpenWindow) why() string {
 // what it says of itself, what the environment allows about these labels, what
 // the open windows allow, and what game days have shown of it. Why has one
 // reason for each that is below the runbook's own level.
-func (e Environment) Effective(own Autonomy, labels map[string]string, open []OpenWindow, proof Standing) (effective Level, why []string) {
+func (e Environment) Effective(own Autonomy, labels map[string]string, windows []Window, proof Standing) (effective Level, why []string) {
 	effective = own.Level
 	if !slices.Contains(levels, effective) {
 		return Off, []string{fmt.Sprintf("there is no level %q", own.Level)}
@@ -102,8 +107,10 @@ func (e Environment) Effective(own Autonomy, labels map[string]string, open []Op
 			lower(r.Max, fmt.Sprintf("the engine allows at most %s where %s", r.Max, strings.Join(r.Matchers, ", ")))
 		}
 	}
-	for _, w := range open {
-		lower(w.max(), w.why())
+	for _, w := range windows {
+		if w.Open {
+			lower(w.max(), w.why())
+		}
 	}
 	if own.Proof != nil {
 		lower(proof.level(), proof.Reason)

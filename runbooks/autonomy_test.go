@@ -35,7 +35,7 @@ func TestWhatLowersAutonomy(t *testing.T) {
 		own    runbooks.Autonomy
 		config string
 		labels map[string]string
-		open   []runbooks.OpenWindow
+		open   []runbooks.Window
 		proof  runbooks.Standing
 		want   runbooks.Level
 		why    []string
@@ -49,11 +49,12 @@ func TestWhatLowersAutonomy(t *testing.T) {
 		"a rule for others":    {auto, "{max: auto" + inProd + "approve}]}", map[string]string{"env": "dev"}, nil, proven, runbooks.Auto, nil},
 		"a rule for the rest":  {auto, `{rules: [{matchers: ['env!="dev"'], max: propose}]}`, nil, nil, proven, runbooks.Propose, []string{`the engine allows at most propose where env!="dev"`}},
 		"half a rule":          {auto, `{rules: [{matchers: ['env="prod"', 'team="db"'], max: propose}]}`, prod, nil, proven, runbooks.Auto, nil},
-		"a window":             {auto, "{}", prod, []runbooks.OpenWindow{{Name: "freeze", Autonomy: runbooks.Propose}}, proven, runbooks.Propose, []string{"window freeze is open and allows at most propose"}},
-		"a window without":     {auto, "{}", prod, []runbooks.OpenWindow{{Name: "night"}}, proven, runbooks.Auto, nil},
-		"an unknown window":    {auto, "{}", prod, []runbooks.OpenWindow{{Name: "night", Unknown: "it is gone"}}, proven, runbooks.Approve, []string{"window night allows at most approve: it counts as open, because it is gone"}},
-		"an unknown freeze":    {auto, "{}", prod, []runbooks.OpenWindow{{Name: "freeze", Autonomy: runbooks.Off, Unknown: "x"}}, proven, runbooks.Off, []string{"window freeze allows at most off"}},
-		"an unknown, for auto": {auto, "{}", prod, []runbooks.OpenWindow{{Name: "ok", Autonomy: runbooks.Auto, Unknown: "x"}}, proven, runbooks.Approve, []string{"window ok allows at most approve"}},
+		"a window":             {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "freeze", Autonomy: runbooks.Propose}}, proven, runbooks.Propose, []string{"window freeze is open and allows at most propose"}},
+		"a window without":     {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "night"}}, proven, runbooks.Auto, nil},
+		"a closed window":      {auto, "{}", prod, []runbooks.Window{{Name: "freeze", Autonomy: runbooks.Propose}}, proven, runbooks.Auto, nil},
+		"an unknown window":    {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "night", Unknown: "it is gone"}}, proven, runbooks.Approve, []string{"window night allows at most approve: it counts as open, because it is gone"}},
+		"an unknown freeze":    {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "freeze", Autonomy: runbooks.Off, Unknown: "x"}}, proven, runbooks.Off, []string{"window freeze allows at most off"}},
+		"an unknown, for auto": {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "ok", Autonomy: runbooks.Auto, Unknown: "x"}}, proven, runbooks.Approve, []string{"window ok allows at most approve"}},
 		"no proof":             {auto, "{}", prod, nil, unproven, runbooks.Approve, []string{"no game day has proven it"}},
 		"no proof, and none is asked for": {
 			runbooks.Autonomy{Level: runbooks.Auto}, "{}", prod, nil, unproven, runbooks.Auto, nil},
@@ -62,7 +63,7 @@ func TestWhatLowersAutonomy(t *testing.T) {
 		"two rules": {auto, `{rules: [{matchers: ['env="prod"'], max: propose}, {matchers: ['alertname="A"'], max: approve}]}`, prod, nil, proven, runbooks.Propose,
 			[]string{"the engine allows at most propose where", "the engine allows at most approve where"}},
 		"no such level": {runbooks.Autonomy{Level: "always"}, "{}", prod, nil, proven, runbooks.Off, []string{`there is no level "always"`}},
-		"no such window level": {auto, "{}", prod, []runbooks.OpenWindow{{Name: "w", Autonomy: "some"}}, proven, runbooks.Off,
+		"no such window level": {auto, "{}", prod, []runbooks.Window{{Open: true, Name: "w", Autonomy: "some"}}, proven, runbooks.Off,
 			[]string{"window w is open and allows at most some"}},
 	} {
 		got, why := environment(t, c.config).Effective(c.own, c.labels, c.open, c.proof)
@@ -91,7 +92,7 @@ func TestTheLowestLevelWins(t *testing.T) {
 						n++
 						e := environment(t, "{max: '"+string(max)+"'"+inProd+"'"+string(rule)+"'}]}")
 						got, why := e.Effective(runbooks.Autonomy{Level: own, Proof: &runbooks.Proof{}}, prod,
-							[]runbooks.OpenWindow{{Name: "freeze", Autonomy: window}}, runbooks.Standing{Holds: holds, Reason: "proof"})
+							[]runbooks.Window{{Open: true, Name: "freeze", Autonomy: window}}, runbooks.Standing{Holds: holds, Reason: "proof"})
 						proof := runbooks.Auto
 						if !holds {
 							proof = runbooks.Approve

@@ -11,7 +11,9 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/secret"
+	"github.com/runbook-engine/runbook/runbooks"
 )
 
 // DefaultListen is where the engine listens unless told otherwise.
@@ -19,19 +21,21 @@ const DefaultListen = "127.0.0.1:7250"
 
 // Config is the engine's config file.
 type Config struct {
-	Listen        string            `json:"listen" default:"127.0.0.1:7250" doc:"Address to serve on, host:port. Without auth or tls.client_ca_file it must be a loopback address."`
-	DataDir       Path              `json:"data_dir" optional:"true" doc:"Folder of the engine's own state: the embedded Temporal and the audit file. Without it, runbook-data beside the config file."`
-	Runbooks      []Path            `json:"runbooks,omitempty" optional:"true" doc:"Files and folders with runbooks. They are read again when they change."`
-	Connections   Connections       `json:"connections" optional:"true" doc:"The systems that runbooks reach, by name; each has exactly one kind. They are fixed when the engine starts."`
-	Temporal      Temporal          `json:"temporal" default:"{}" doc:"Where runs are kept. Without an address the engine embeds a Temporal server in data_dir."`
-	Auth          identity.Config   `json:"auth" default:"{}" doc:"Who may use the engine over HTTP."`
-	TLS           TLS               `json:"tls" default:"{}" doc:"Serving over TLS."`
-	Alertmanagers []string          `json:"alertmanagers,omitempty" optional:"true" doc:"Connections to the Alertmanagers that send to this engine, each peer of a cluster by itself: all of them get the engine's own alerts, and are asked for alerts that it has missed. Without it, the only alertmanager connection."`
-	Windows       map[string]Window `json:"windows,omitempty" optional:"true" doc:"Maintenance windows by name: lists of Alertmanager's time intervals. Those that are open are in windows, for conditions."`
-	Webhook       Webhook           `json:"webhook" default:"{}" doc:"The receiver of Alertmanager's notifications."`
-	Audit         Audit             `json:"audit" default:"{}" doc:"The record of who did what, why, to what and with what result."`
-	Log           Log               `json:"log" default:"{}" doc:"The engine's log: JSON lines on standard error."`
-	Retention     model.Duration    `json:"retention" default:"180d" min:"1d" doc:"How long ended runs stay readable. A longer one that a namespace has already stays."`
+	Listen        string               `json:"listen" default:"127.0.0.1:7250" doc:"Address to serve on, host:port. Without auth or tls.client_ca_file it must be a loopback address."`
+	DataDir       Path                 `json:"data_dir" optional:"true" doc:"Folder of the engine's own state: the embedded Temporal and the audit file. Without it, runbook-data beside the config file."`
+	Runbooks      []Path               `json:"runbooks,omitempty" optional:"true" doc:"Files and folders with runbooks. They are read again when they change."`
+	Connections   Connections          `json:"connections" optional:"true" doc:"The systems that runbooks reach, by name; each has exactly one kind. They are fixed when the engine starts."`
+	Temporal      Temporal             `json:"temporal" default:"{}" doc:"Where runs are kept. Without an address the engine embeds a Temporal server in data_dir."`
+	Auth          identity.Config      `json:"auth" default:"{}" doc:"Who may use the engine over HTTP."`
+	TLS           TLS                  `json:"tls" default:"{}" doc:"Serving over TLS."`
+	Alertmanagers []string             `json:"alertmanagers,omitempty" optional:"true" doc:"Connections to the Alertmanagers that send to this engine, each peer of a cluster by itself: all of them get the engine's own alerts, and are asked for alerts that it has missed. Without it, the only alertmanager connection."`
+	Guards        ledger.Limits        `json:"guards" default:"{}" doc:"What holds back all runbooks together."`
+	Autonomy      runbooks.Environment `json:"autonomy" default:"{}" doc:"The most that runbooks may do by themselves here, whatever they say of themselves."`
+	Windows       map[string]Window    `json:"windows,omitempty" optional:"true" doc:"Maintenance windows and freezes by name. Those that are open are in windows, for conditions."`
+	Webhook       Webhook              `json:"webhook" default:"{}" doc:"The receiver of Alertmanager's notifications."`
+	Audit         Audit                `json:"audit" default:"{}" doc:"The record of who did what, why, to what and with what result."`
+	Log           Log                  `json:"log" default:"{}" doc:"The engine's log: JSON lines on standard error."`
+	Retention     model.Duration       `json:"retention" default:"180d" min:"1d" doc:"How long ended runs stay readable. A longer one that a namespace has already stays."`
 }
 
 // Temporal says which cluster keeps the runs.

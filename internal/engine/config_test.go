@@ -96,6 +96,36 @@ windows:
 		`11:14 unknown key "weekday"`,
 		`12:9 a window must be a list`,
 	)
+	expect(t, problemsOf(t, `guards: {max_runs: 0, rate: [100/h, some], storm: {runs: -1, within: 2d}, queue: {max: 30000}, lease: 1s}
+autonomy: {max: always, rules: [{matchers: ['env="prod']}, {max: auto, matchers: []}]}
+windows:
+  nothing: {autonomy: propose}
+  both: {ics: a.ics, intervals: [{weekdays: [sunnday]}], location: Mars}
+  zone: {intervals: [{weekdays: [sunday]}], location: Europe/Berlin}
+  level: {ics: a.ics, autonomy: some}
+  key: {ical: a.ics}
+  text: sunday
+  empty: {intervals: []}
+`),
+		`1:20 max_runs must be at least 1`,
+		`1:37 rate "some" is not a number of times in a length of time (rate)`,
+		`1:58 runs must be at least 0`,
+		`1:70 within must be at most 1d`,
+		`1:88 max must be at most 20000`,
+		`1:103 lease must be at least 5s`,
+		`2:17 max can not be "always"`,
+		`2:34 a rule needs the key "max"`,
+		`2:50 matcher`,
+		`2:82 matchers must be at least 1 item`,
+		`4:13 a window needs intervals, ics or both`,
+		`5:35 the time interval is not valid`,
+		`5:68 there is no time zone "Mars" (time-zone)`,
+		`6:45 location is that of a calendar`,
+		`7:33 autonomy can not be "some"`,
+		`8:9 unknown key "ical"`,
+		`9:9 a window must be a list`,
+		`10:22 intervals must be at least 1 item`,
+	)
 }
 
 func TestFieldsThatDoNotGoTogether(t *testing.T) {
@@ -198,32 +228,4 @@ func yamlBlocks(text string) (blocks []string) {
 		blocks = append(blocks, block)
 	}
 	return blocks
-}
-
-func TestWindows(t *testing.T) {
-	c, problems := parseConfig("c.yaml", []byte(`
-windows:
-  weekend: [{weekdays: [saturday, sunday], location: Europe/Berlin}]
-  night:
-    - {times: [{start_time: "22:00", end_time: "24:00"}]}
-    - {times: [{start_time: "00:00", end_time: "05:00"}]}
-`))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	for at, want := range map[string]string{
-		"2026-11-20T12:00:00Z": "[]", "2026-11-20T22:30:00Z": "[night]", "2026-11-20T23:30:00Z": "[night weekend]",
-		"2026-11-21T12:00:00Z": "[weekend]", "2026-11-23T04:59:00Z": "[night]", "2026-11-23T05:00:00Z": "[]",
-	} {
-		now, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprint(c.openWindows(now)); got != want {
-			t.Errorf("at %s %s are open, want %s", at, got, want)
-		}
-	}
-	if names := DefaultConfig().windowNames(); names == nil {
-		t.Error("no windows must not mean that they are not known")
-	}
 }

@@ -76,6 +76,8 @@ func New(ctx context.Context, c Config, o Options) (*Engine, error) {
 	}
 	e := &Engine{config: c, log: o.Log, metrics: metrics.New(version.Version()), hub: runs.NewHub(), fatal: make(chan error, 1)}
 	e.health = newHealth(e.metrics, e.log)
+	e.windows = newWindows(c, e.log)
+	e.metrics.Register(e.windows)
 	if err := e.open(ctx, o); err != nil {
 		e.Close()
 		return nil, err

@@ -45,8 +45,8 @@ func reference() string {
 		fmt.Fprintf(&b, "\n### connections.NAME.%s\n\n%s\n", k.Kind, k.Doc)
 		table(&b, "connections.NAME."+k.Kind, k.Config)
 	}
-	fmt.Fprintf(&b, "\n### windows.NAME\n\nA list of these; the window is open while any of them is.\n")
-	table(&b, "windows.NAME", shape.For[interval]())
+	fmt.Fprintf(&b, "\n### windows.NAME\n\nIntervals, a calendar or both; the window is open while any of them is. A list is short for its intervals.\n")
+	table(&b, "windows.NAME", shape.For[windowForm]())
 	return b.String()
 }
 
@@ -119,5 +119,5 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 	}
 	look("", shape.For[Config]())
-	look("windows", shape.For[interval]())
+	look("windows", shape.For[windowForm]())
 }
