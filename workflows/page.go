@@ -91,7 +91,7 @@ func EndPage(ctx workflow.Context, id string, end PageEnd) {
 func KeepPage(ctx workflow.Context, p Page) (PageEnded, error) {
 	posting, stop := workflow.WithCancel(ctx)
 	kept := workflow.ExecuteActivity(keepOptions(posting, p), ActivityPageKeep, p)
-	out := PageEnded{PageEnd: settled(ctx, p)}
+	out := PageEnded{PageEnd: settled(ctx, p, kept)}
 	// The end is posted after the last time that it was posted as firing.
 	stop()
 	ending, _ := workflow.NewDisconnectedContext(ctx)
@@ -104,9 +104,15 @@ func KeepPage(ctx workflow.Context, p Page) (PageEnded, error) {
 	return out, nil
 }
 
-// settled waits until the page has no more reason to be.
-func settled(ctx workflow.Context, p Page) (end PageEnd) {
+// settled waits until the page has no more reason to be, or can not be.
+func settled(ctx workflow.Context, p Page, kept workflow.Future) (end PageEnd) {
 	selector := workflow.NewSelector(ctx)
+	selector.AddFuture(kept, func(f workflow.Future) {
+		end = PageEnd{By: "runbook", Reason: "nobody ended it in time"}
+		if err := f.Get(ctx, nil); err != nil {
+			end.Reason = message(err)
+		}
+	})
 	selector.AddReceive(workflow.GetSignalChannel(ctx, SignalResolved), func(c workflow.ReceiveChannel, _ bool) {
 		c.Receive(ctx, nil)
 		end = PageEnd{By: "alertmanager", Reason: "the alert ended"}

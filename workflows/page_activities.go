@@ -40,7 +40,7 @@ func RegisterPages(w worker.Registry, p *Pages) {
 	}
 }
 
-// told is what a message says to Alertmanager: the parameters of RaiseAction.
+// told is what a message says to Alertmanager: as the parameters of RaiseAction.
 type told struct {
 	Alertname    string            `json:"alertname"`
 	Labels       map[string]string `json:"labels"`
@@ -86,14 +86,18 @@ func (s *Pages) Post(ctx context.Context, p Page) (missed string, err error) {
 
 func (s *Pages) post(ctx context.Context, p Page) (missed, err error) {
 	a, err := p.alert(time.Now().Add(cmp.Or(s.Lasts, 10*time.Minute)))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case len(s.Alertmanagers) == 0:
+		return nil, actions.Permanent(errors.New("no alertmanager connection is configured: nobody can be told"))
 	}
 	return s.Alertmanagers.Post(ctx, a)
 }
 
 // Keep posts a page now and again and again, until the page is over. It does so
-// also while Temporal can not be reached.
+// also while Temporal can not be reached. It gives up only on a page that no
+// Alertmanager could ever take.
 func (s *Pages) Keep(ctx context.Context, p Page) error {
 	every := cmp.Or(s.Every, time.Minute)
 	beat := time.NewTicker(min(pageBeat, every))
@@ -104,6 +108,9 @@ func (s *Pages) Keep(ctx context.Context, p Page) error {
 	for next := time.Now(); ; {
 		if !time.Now().Before(next) {
 			missed, err := s.post(ctx, p)
+			if actions.ClassOf(err) == actions.ClassPermanent {
+				return coded(err)
+			}
 			log.posted(errors.Join(missed, err))
 			next = time.Now().Add(every)
 			if err != nil {

@@ -324,4 +324,7 @@ func TestAMessageWithoutAnAlertIsAnError(t *testing.T) {
 	if _, err := p.start("[]", 0); err == nil || !strings.Contains(err.Error(), "its message has no alert") {
 		t.Errorf("got %v", err)
 	}
+	if end := p.ended(); !strings.Contains(end.Reason, "its message has no alert") {
+		t.Errorf("ended %+v", end)
+	}
 }
