@@ -8,6 +8,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions/std"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/shape"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/runbooks/expression"
 )
@@ -40,6 +41,24 @@ func TestExamplesOfTheReferenceLint(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every key of a document is explained: it stands in a code span of the text.
+func TestEveryKeyIsInTheReference(t *testing.T) {
+	spans := strings.Join(regexp.MustCompile("`[^`\n]+`").FindAllString(reference(t), -1), "\n")
+	var look func(path string, of *shape.Type)
+	look = func(path string, of *shape.Type) {
+		for of.Kind == shape.List || of.Kind == shape.Map {
+			of = of.Elem
+		}
+		for _, f := range of.Fields {
+			if !regexp.MustCompile(`\b` + f.Name + `\b`).MatchString(spans) {
+				t.Errorf("the key %s%s is missing", path, f.Name)
+			}
+			look(path+f.Name+".", f.Type)
+		}
+	}
+	look("", shape.For[runbooks.Document]())
 }
 
 func TestReferenceIsComplete(t *testing.T) {
