@@ -146,11 +146,13 @@ func (k *keeper) tell(ctx workflow.Context, e ledger.Effect) {
 	told := workflow.SignalExternalWorkflow(ctx, runbooks.WorkflowID(e.Run), "", name, value)
 	k.telling++
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if err := told.Get(ctx, nil); err != nil {
+		err := told.Get(ctx, nil)
+		k.telling--
+		if err != nil {
 			workflow.GetLogger(ctx).Warn("the ledger could not reach a run", "run", e.Run, "error", err)
 			k.ledger.Gone(e.Run)
+			k.carryOut(ctx, k.ledger.Tick(workflow.Now(ctx)))
 		}
-		k.telling--
 	})
 }
 

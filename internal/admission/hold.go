@@ -1,0 +1,124 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/runbook-engine/runbook/internal/ledger"
+)
+
+// ErrLost is the cause of a context that ended because the lease behind it could
+// not be kept. What was under way may have happened.
+var ErrLost = errors.New("the lease was lost")
+
+// Hold proves that a run still has its lease. The context that it returns ends
+// before the lease can be another's; until then the lease is renewed. An effect
+// asks the context's Err just before it begins: that looks at the clocks itself,
+// and so does not depend on a timer that a stopped process has missed. Stop ends
+// the renewing, and fails when the lease was lost meanwhile.
+func (c *Client) Hold(ctx context.Context, run string, token int64) (held context.Context, stop func() error, err error) {
+	h := &hold{client: c, op: ledger.Op{Confirm: &ledger.Confirm{Run: run, Token: token}}}
+	if err := h.confirm(ctx); err != nil {
+		return nil, nil, err
+	}
+	h.Context, h.lose = context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.renew()
+	}()
+	return h, func() error {
+		err := h.lost()
+		h.lose(context.Canceled)
+		<-done
+		return err
+	}, nil
+}
+
+// hold is the context of an effect.
+type hold struct {
+	context.Context
+	lose   context.CancelCauseFunc
+	client *Client
+	op     ledger.Op
+
+	mu    sync.Mutex
+	until time.Time // by the clock of this process that never goes back
+	lease time.Duration
+}
+
+// Err looks at the clocks before it says that all is well.
+func (h *hold) Err() error {
+	if h.over() {
+		h.lose(ErrLost)
+	}
+	return h.Context.Err()
+}
+
+func (h *hold) lost() error {
+	if err := h.Err(); err != nil && errors.Is(context.Cause(h.Context), ErrLost) {
+		return context.Cause(h.Context)
+	}
+	return nil
+}
+
+// over looks at both clocks: one stands still while a machine sleeps, and the
+// other may be set.
+func (h *hold) over() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	return !now.Before(h.until) || !now.Round(0).Before(h.until.Round(0))
+}
+
+// confirm counts from when it asks: that is before the ledger answers, whatever
+// happens on the way.
+func (h *hold) confirm(ctx context.Context) error {
+	asked := time.Now()
+	answer, err := h.client.Apply(ctx, h.op)
+	if err != nil {
+		return fmt.Errorf("confirm the lease of %s: %w", h.op.Confirm.Run, err)
+	}
+	if answer.State != ledger.Admitted {
+		return fmt.Errorf("confirm the lease of %s: %w: %s", h.op.Confirm.Run, ErrLost, answer.Reason)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lease = time.Duration(answer.Lease)
+	h.until = asked.Add(h.lease)
+	return nil
+}
+
+// renew asks again after a third of the time, and ends the context when time is
+// up.
+func (h *hold) renew() {
+	end := time.AfterFunc(h.left(), func() { h.lose(ErrLost) })
+	defer end.Stop()
+	for sleep(h.Context, h.pause()) {
+		ctx, cancel := context.WithTimeout(h.Context, h.left())
+		err := h.confirm(ctx)
+		cancel()
+		switch {
+		case errors.Is(err, ErrLost):
+			h.lose(err)
+			return
+		case err == nil && end.Stop():
+			end.Reset(h.left())
+		}
+	}
+}
+
+func (h *hold) left() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Until(h.until)
+}
+
+func (h *hold) pause() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lease / 3
+}
