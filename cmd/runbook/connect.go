@@ -101,11 +101,14 @@ type connection struct {
 
 // command is what to type next about a run.
 func (c *connection) command(verb, id string) string {
-	text := "runbook runs " + verb + " " + id + c.again
-	if verb == "cancel" {
-		text += " --reason TEXT"
+	switch verb {
+	case "approve", "deny":
+		return "runbook " + verb + " " + id + c.again + " --reason TEXT"
+	case "cancel":
+		return "runbook runs cancel " + id + c.again + " --reason TEXT"
+	default:
+		return "runbook runs " + verb + " " + id + c.again
 	}
-	return text
 }
 
 func (c *connection) standalone() bool { return c.engine != nil }
@@ -132,7 +135,7 @@ func (r *reach) remote(p *program, url string) (*connection, error) {
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}
-	c, err := client.New(url, client.Options{Token: token})
+	c, err := client.New(url, client.Options{Token: token, Halted: p.tellHalted(r)})
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}
@@ -161,7 +164,7 @@ func (r *reach) local(ctx context.Context, p *program) (*connection, error) {
 	if err != nil {
 		return nil, errors.Join(p.explain(err, dir), log.Close())
 	}
-	c, err := client.New(e.URL(), client.Options{Token: e.Token()})
+	c, err := client.New(e.URL(), client.Options{Token: e.Token(), Halted: p.tellHalted(r)})
 	if err != nil {
 		e.Close()
 		return nil, err

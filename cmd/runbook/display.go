@@ -15,6 +15,7 @@ type display struct {
 	known  bool
 	events int // printed so far
 	beats  int
+	asked  time.Time // the question to people that was shown last
 }
 
 func (v *viewer) newDisplay() *display {
@@ -43,7 +44,7 @@ func (d *display) beat() error {
 }
 
 func (d *display) draw() error {
-	return d.screen.Draw(d.v.t.Tree(d.last, time.Now(), d.beats))
+	return d.screen.Draw(append(d.v.t.Tree(d.last, time.Now(), d.beats), d.v.whatToType(d.last)...))
 }
 
 // lines prints what has happened since.
@@ -54,7 +55,11 @@ func (d *display) lines() error {
 		}
 	}
 	d.events = len(d.last.Events)
-	return nil
+	if a := d.last.Approval; a == nil || d.last.Phase != run.Approving || a.AskedAt.Equal(d.asked) {
+		return nil
+	}
+	d.asked = d.last.Approval.AskedAt
+	return d.v.t.Print(append(d.v.t.Consent(d.last, time.Now()), d.v.whatToType(d.last)...)...)
 }
 
 // pause lets what is drawn stand, for a question below it.

@@ -77,9 +77,9 @@ func (p *program) codeOf(err error) int {
 
 func problemCode(p *client.Problem) int {
 	switch p.Code {
-	case api.CodeGuardUnenforced, api.CodeChanged:
+	case api.CodeGuardUnenforced, api.CodeChanged, api.CodeForbidden, api.CodeHalted:
 		return exitRefused
-	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded:
+	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded, api.CodeNotAsked:
 		return exitUsage
 	}
 	switch p.Status {

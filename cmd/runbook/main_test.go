@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,7 +18,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/runbook-engine/runbook/internal/client"
 	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/internal/ledger"
 )
 
 // The program under test is this one: a copy of it, in the path under the name
@@ -131,11 +134,12 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup:               func(env *testscript.Env) error { return setUp(env, calls) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"rc":    rc,
-			"calls": func(ts *testscript.TestScript, _ bool, args []string) { countCalls(ts, calls, args) },
-			"ready": ready,
-			"idle":  openIdle,
-			"fill":  fill,
+			"rc":     rc,
+			"calls":  func(ts *testscript.TestScript, _ bool, args []string) { countCalls(ts, calls, args) },
+			"ready":  ready,
+			"idle":   openIdle,
+			"fill":   fill,
+			"awaits": awaits,
 		},
 	})
 }
@@ -197,6 +201,35 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Fatalf("the engine is not ready: %v", err)
 		}
 	}
+}
+
+// awaits waits until the newest run, or the engine itself, is in a state.
+func awaits(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); !reached(ts, args[0]); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("it is not %s", args[0])
+		}
+	}
+}
+
+func reached(ts *testscript.TestScript, state string) bool {
+	token := strings.TrimSpace(ts.ReadFile(ts.Getenv("RUNBOOK_TOKEN_FILE")))
+	c, err := client.New(ts.Getenv("RUNBOOK_SERVER"), client.Options{Token: token})
+	ts.Check(err)
+	ctx := context.Background()
+	if state == "halt" {
+		status, err := c.Status(ctx)
+		ts.Check(err)
+		return status.Halt != nil
+	}
+	rows, err := c.Runs(ctx, client.Filter{Limit: 1, Running: true})
+	ts.Check(err)
+	if len(rows) == 0 {
+		return false
+	}
+	r, err := c.Run(ctx, rows[0].ID)
+	ts.Check(err)
+	return string(r.Phase) == state || (state == "halted" && r.Admission != nil && r.Admission.Guard == ledger.GuardHalt)
 }
 
 // openIdle opens sessions that sit in a transaction, and writes the file dsn.

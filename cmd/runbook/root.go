@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ type program struct {
 	// begun is set once the command line is understood: what fails before is a
 	// mistake in it.
 	begun bool
+	// told is done once a person knows that the engine is halted.
+	told sync.Once
 }
 
 func runProgram(args []string, in io.Reader, out, errOut io.Writer, env func(string) string) int {
@@ -57,7 +60,7 @@ Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		p.execCommand(), p.runsCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
+		p.execCommand(), p.runsCommand(), p.approveCommand(), p.denyCommand(), p.haltCommand(), p.resumeCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
 		p.schemaCommand(), p.serveCommand(), p.labCommand(), p.completionCommand(), p.versionCommand(),
 	)
 	p.markBegun(root)

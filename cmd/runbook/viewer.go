@@ -122,6 +122,21 @@ func (v *viewer) quietly(id string) (last run.Run, err error) {
 	return last, err
 }
 
+// whatToType is how people answer a run that asks for their consent.
+func (v *viewer) whatToType(r run.Run) []string {
+	if r.Phase != run.Approving || r.Approval == nil || r.Approval.State != run.Asked {
+		return nil
+	}
+	var lines []string
+	if v.c.standalone() {
+		lines = append(lines, "this engine is only in this process: leave it with Ctrl-C, then another person types")
+	}
+	for _, verb := range []string{"approve", "deny"} {
+		lines = append(lines, terminal.Clean(fmt.Sprintf("  %-8s %s", verb+":", v.c.command(verb, r.ID))))
+	}
+	return lines
+}
+
 const beatEvery = 120 * time.Millisecond
 
 // follow shows a live run until its end.

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 )
@@ -24,13 +25,16 @@ import (
 type Options struct {
 	Token string            // bearer token, if the engine wants one
 	HTTP  http.RoundTripper // http.DefaultTransport unless set
+	// Halted hears of the kill switch with each answer in which it is on.
+	Halted func(*ledger.Halt)
 }
 
 // Client is safe for concurrent use.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	base   string
+	token  string
+	http   *http.Client
+	halted func(*ledger.Halt)
 }
 
 // New makes a client for the engine at a URL.
@@ -39,7 +43,9 @@ func New(base string, o Options) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("the server must be a URL such as http://127.0.0.1:7250, not %q", base)
 	}
-	return &Client{base: strings.TrimRight(base, "/") + api.Prefix, token: o.Token, http: &http.Client{Transport: o.HTTP}}, nil
+	return &Client{
+		base: strings.TrimRight(base, "/") + api.Prefix, token: o.Token, http: &http.Client{Transport: o.HTTP}, halted: o.Halted,
+	}, nil
 }
 
 // Problem is what the engine answered instead of what was asked for.
@@ -155,6 +161,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any, accept
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
+	}
+	if h := api.HaltOf(answer.Header); h != nil && c.halted != nil {
+		c.halted(h)
 	}
 	if answer.StatusCode >= http.StatusBadRequest {
 		defer answer.Body.Close()

@@ -68,7 +68,7 @@ func (t *Terminal) facts(r run.Run, now time.Time) [][]string {
 		add("alert", Clean(fmt.Sprintf("%s, firing since %s", a.Name(), a.StartsAt.Local().Format("2006-01-02 15:04:05"))))
 		add("labels", params(asValues(a.Labels)))
 	}
-	return rows
+	return append(rows, t.guardFacts(r, now)...)
 }
 
 func asValues(pairs map[string]string) map[string]any {

@@ -26,6 +26,9 @@ func (t *Terminal) Tree(r run.Run, now time.Time, beat int) []string {
 	}
 	top += "  " + t.style.dim.Render(lasted(r, now)+"  "+Clean(r.ID))
 	root := node{text: top}
+	for _, line := range t.guardLines(r, now) {
+		root.subs = append(root.subs, node{text: line})
+	}
 	for _, s := range r.Steps {
 		root.subs = append(root.subs, t.stepNode(r, s, now, beat))
 	}
