@@ -57,7 +57,7 @@ func (r *remediation) ask(i int, targets []actions.Target) (refusal string) {
 	r.run.Phase = run.Approving
 	defer func() { r.run.Phase = phase }()
 	r.event("asked", s.ID, "", fmt.Sprintf("%s: consent needed for %s on %s by %s", s.ID, s.Do, listOf(targets), r.run.Approval.Deadline.UTC().Format(time.RFC3339)))
-	r.keep(r.concluding, duration(policy.Within) + grace)
+	r.keep(r.concluding, duration(policy.Within)+grace)
 	question := r.raiseQuestion()
 	r.hearOut()
 	r.withdraw(question)

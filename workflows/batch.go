@@ -114,7 +114,7 @@ func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Targ
 	guards := r.plan.Document.Guards
 	if pause := duration(guards.Batch.Pause); pause > 0 {
 		r.event("pause", r.run.Steps[i].ID, "", fmt.Sprintf("%s: %s until the next batch", r.run.Steps[i].ID, pause))
-		r.keep(r.concluding, pause + grace)
+		r.keep(r.concluding, pause+grace)
 		if err := workflow.Sleep(r.waiting, pause); err != nil {
 			return nil, ""
 		}

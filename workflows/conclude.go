@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -179,13 +178,17 @@ func (r *remediation) tell() {
 		return
 	}
 	r.run.Escalation = &run.Escalation{Kind: m.Kind, Severity: m.Severity, Summary: m.Summary, Story: m.Story}
-	if err := r.raise(m.With); err != nil {
+	missed, err := StartPage(r.concluding, r.run.ID, m, 0)
+	if err != nil {
 		r.run.Escalation.Error = message(err)
-		r.event("escalation", "", "", fmt.Sprintf("%s could not be sent: %s", m.Kind, message(err)))
+		r.event("escalation", "", "", fmt.Sprintf("%s could not be sent yet: %s", m.Kind, message(err)))
 		return
 	}
 	r.run.Escalation.Sent = true
 	r.event("escalation", "", "", fmt.Sprintf("%s sent: %s", m.Kind, m.Summary))
+	if missed != "" {
+		r.event("escalation", "", "", "not every Alertmanager was told: "+missed)
+	}
 }
 
 func (r *remediation) mustTell() bool {
@@ -197,10 +200,6 @@ func (r *remediation) mustTell() bool {
 	}
 	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
 	return r.plan.Mode == runbooks.ModeLive && bad && r.plan.Document.Has("escalate")
-}
-
-func (r *remediation) raise(with json.RawMessage) error {
-	return workflow.ExecuteActivity(raiseOptions(r.concluding), "run/"+RaiseAction, r.tellCall("escalate", with)).Get(r.concluding, nil)
 }
 
 func roundDuration(d time.Duration) time.Duration {

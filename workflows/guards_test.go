@@ -15,9 +15,14 @@ import (
 // acts waits for the first effect.
 func (b *bench) acts() {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(b.house.log()) == 0; time.Sleep(5 * time.Millisecond) {
+	b.eventually("something is done", func() bool { return len(b.house.log()) > 0 })
+}
+
+func (b *bench) eventually(what string, check func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatal("nothing was done")
+			b.t.Fatalf("not so: %s", what)
 		}
 	}
 }
@@ -85,7 +90,7 @@ func TestRemediesAreTriedInOrderUntilOneHelps(t *testing.T) {
 		b := newBench(t, "hall", "attic", "cellar")
 		r := b.do(remedies + "verify: {do: lamp.count, until: value >= 9, every: 100ms, within: 1s}\notherwise: [undo, escalate]\nescalate: {severity: page, summary: dark}\n")
 		b.expect(r, run.NotFixed, "light hall", "light attic", "light cellar", "darken cellar", "darken hall")
-		if len(b.house.raised(workflows.EscalationAlert)) != 1 {
+		if len(b.told(workflows.EscalationAlert)) != 1 {
 			t.Error("nobody was told")
 		}
 	})

@@ -5,17 +5,22 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/alertmanager/api/v2/models"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
@@ -26,6 +31,10 @@ import (
 // One server serves all tests of the package; each test has a worker and a task
 // queue of its own.
 var server *temporalserver.Server
+
+// people hear what the runs of all tests tell them; the label episode says which
+// run it was.
+var people *alertmanagerapi.Client
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
@@ -42,6 +51,19 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer server.Stop()
+	alertmanager, err := lab.StartAlertmanager(context.Background(), filepath.Join(dir, "alertmanager"), lab.AlertmanagerOptions{
+		Webhook: lab.Webhook{URL: "http://127.0.0.1:9/nobody"},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = alertmanager.Kill() }()
+	if people, err = alertmanagerapi.Open(alertmanagerapi.Config{URL: alertmanager.URL}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer people.Close()
 	return m.Run()
 }
 
@@ -59,6 +81,8 @@ type bench struct {
 	level   runbooks.Level
 	firing  func() (bool, error)
 	worker  worker.Worker
+	deaf    bool     // people can not be told
+	started []string // episodes
 }
 
 var benches atomic.Int64
@@ -100,6 +124,11 @@ func (b *bench) work() {
 			return b.firing()
 		},
 	})
+	pages := &workflows.Pages{Alertmanagers: alertmanagerapi.Peers{{Client: people, Name: "people"}}}
+	if b.deaf {
+		pages.Alertmanagers = nil
+	}
+	workflows.RegisterPages(b.worker, pages)
 	if err := b.worker.Start(); err != nil {
 		b.t.Fatal(err)
 	}
@@ -133,6 +162,7 @@ func (b *bench) start(p runbooks.Plan) string {
 	if err != nil || !started {
 		b.t.Fatalf("start: %v, %v", started, err)
 	}
+	b.started = append(b.started, p.Episode)
 	return p.RunID()
 }
 
@@ -197,6 +227,21 @@ func describe(r run.Run) string {
 		fmt.Fprintf(&b, "\n  %s %s", e.At.Format("15:04:05.000"), e.Text)
 	}
 	return b.String()
+}
+
+// told are the alerts of a name by which the runs of this test call people now.
+func (b *bench) told(name string) (found []*models.GettableAlert) {
+	b.t.Helper()
+	all, err := people.Alerts(b.t.Context(), alertmanagerapi.Filter{Matchers: []string{"alertname=" + name}, Active: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, a := range all {
+		if slices.Contains(b.started, a.Labels["episode"]) {
+			found = append(found, a)
+		}
+	}
+	return found
 }
 
 func listFilter(name string) runs.Filter { return runs.Filter{Runbook: name, Limit: 100} }

@@ -3,7 +3,6 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -28,11 +27,8 @@ type house struct {
 	busy    int
 	busiest int
 	pause   time.Duration
-	alerts  []raiseParams
-	ended   []string // alerts that were resolved
 	hushed  []string // silences made and ended
 	sick    map[string]bool
-	deaf    error // why alerts can not be raised
 }
 
 func newHouse(lamps ...string) *house {
@@ -77,14 +73,6 @@ type silenceParams struct {
 	Comment  string         `json:"comment" doc:"Comment."`
 }
 
-type raiseParams struct {
-	For         model.Duration    `json:"for,omitempty" optional:"true" doc:"Duration."`
-	Connection  string            `json:"connection,omitempty" optional:"true" doc:"Connection."`
-	Alertname   string            `json:"alertname" doc:"Name."`
-	Labels      map[string]string `json:"labels" doc:"Labels."`
-	Annotations map[string]string `json:"annotations" doc:"Annotations."`
-}
-
 func (h *house) system() actions.System {
 	return actions.System{Actions: []actions.Action{
 		actions.Define(actions.Def[lampParams, lampState]{
@@ -122,10 +110,6 @@ func (h *house) system() actions.System {
 					return actions.Nothing{}, nil
 				}
 			},
-		}),
-		actions.Define(actions.Def[raiseParams, actions.Nothing]{
-			Name: "alertmanager.raise", Doc: "Call people.", Risk: actions.Reversible, Example: "{alertname: A, labels: {a: b}, annotations: {}}",
-			Target: func(raiseParams) string { return "alert" }, Run: h.raise, Undo: h.withdraw,
 		}),
 		actions.Define(actions.Def[silenceParams, actions.Nothing]{
 			Name: "alertmanager.silence", Doc: "Hold a page.", Risk: actions.Reversible, Example: "{matchers: [a], duration: 1m, comment: a}",
@@ -217,21 +201,6 @@ func (h *house) count(context.Context, actions.Key, actions.Target, actions.Noth
 	return countResult{Value: float64(n)}, nil
 }
 
-func (h *house) raise(_ context.Context, _ actions.Key, _ actions.Target, p raiseParams) (actions.Nothing, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.deaf != nil {
-		return actions.Nothing{}, actions.Permanent(fmt.Errorf("raise alert: %w", h.deaf))
-	}
-	h.alerts = append(h.alerts, p)
-	return actions.Nothing{}, nil
-}
-
-func (h *house) withdraw(_ context.Context, _ actions.Key, _ actions.Target, p raiseParams) error {
-	h.set(func() { h.ended = append(h.ended, p.Alertname) })
-	return nil
-}
-
 func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) (actions.Nothing, error) {
 	h.set(func() { h.hushed = append(h.hushed, "hush "+strings.Join(p.Matchers, ",")) })
 	return actions.Nothing{}, nil
@@ -246,15 +215,4 @@ func (h *house) silences() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return strings.Join(h.hushed, "; ")
-}
-
-func (h *house) raised(name string) (found []raiseParams) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.alerts {
-		if a.Alertname == name {
-			found = append(found, a)
-		}
-	}
-	return found
 }

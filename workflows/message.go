@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -21,7 +19,7 @@ type Message struct {
 	Story       string            `json:"story"`
 	Labels      map[string]string `json:"-"`
 	Annotations map[string]string `json:"-"`
-	With        json.RawMessage   `json:"with"` // for RaiseAction
+	With        json.RawMessage   `json:"with"` // what Alertmanager is told
 }
 
 // The kinds of messages and the names of their alerts.
@@ -54,12 +52,6 @@ func (a *Activities) message(c Conclusion) (Message, error) {
 		m.Annotations["link"] = strings.TrimRight(a.Link, "/") + "/api/v1/runs/" + c.Run.ID
 	}
 	with := map[string]any{"alertname": name, "labels": m.Labels, "annotations": m.Annotations}
-	if a.Escalation != "" {
-		with["connection"] = a.Escalation
-	}
-	if c.Kind == KindApproval {
-		with["for"] = model.Duration(max(time.Minute, time.Until(c.Run.Approval.Deadline).Round(time.Second))).String()
-	}
 	var err error
 	m.With, err = json.Marshal(with)
 	return m, err

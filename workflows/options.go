@@ -12,7 +12,7 @@ import (
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
-// RaiseAction is the action by which people are told.
+// RaiseAction is the action by which a document tells people.
 const RaiseAction = "alertmanager.raise"
 
 // maxReason is what a search attribute takes of a reason, in characters; a

@@ -104,6 +104,7 @@ type remediation struct {
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to
+	questions       int          // how often people were asked
 	unwilling       string       // why people did not
 	mustEscalate    bool         // nobody answered, and the document says what then
 	ended           string       // why no step is begun any more: the alert is over

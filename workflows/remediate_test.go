@@ -251,11 +251,12 @@ func TestEscalationTellsTheStory(t *testing.T) {
 	b := newBench(t, "hall")
 	r := b.do(head + escalating)
 	b.expect(r, run.NotFixed, "light hall")
-	if len(b.house.alerts) != 1 || r.Escalation == nil || !r.Escalation.Sent {
-		t.Fatalf("alerts %v, escalation %+v", b.house.alerts, r.Escalation)
+	told := b.told(workflows.EscalationAlert)
+	if len(told) != 1 || r.Escalation == nil || !r.Escalation.Sent {
+		t.Fatalf("alerts %v, escalation %+v", told, r.Escalation)
 	}
-	a := b.house.alerts[0]
-	if a.Alertname != workflows.EscalationAlert || a.Labels["severity"] != "page" || a.Labels["room"] != "hall" ||
+	a := told[0]
+	if a.Labels["severity"] != "page" || a.Labels["room"] != "hall" ||
 		a.Labels["source_alertname"] != "Dark" || a.Labels[runbooks.OwnLabel] != runbooks.OwnValue {
 		t.Errorf("labels %v", a.Labels)
 	}
@@ -266,9 +267,11 @@ func TestEscalationTellsTheStory(t *testing.T) {
 
 func TestAnEscalationThatCanNotBeSentIsSaid(t *testing.T) {
 	b := newBench(t, "hall")
-	b.house.deaf = errors.New("no route to anybody")
+	b.worker.Stop()
+	b.deaf = true
+	b.work()
 	r := b.do(head + escalating)
-	if r.Outcome != run.NotFixed || r.Escalation == nil || r.Escalation.Sent || !strings.Contains(r.Escalation.Error, "no route to anybody") {
+	if r.Outcome != run.NotFixed || r.Escalation == nil || r.Escalation.Sent || !strings.Contains(r.Escalation.Error, "no alertmanager") {
 		t.Errorf("escalation %+v", r.Escalation)
 	}
 }
@@ -307,11 +310,11 @@ func TestAProposalTellsPeopleAndDoesNothing(t *testing.T) {
 	b := newBench(t, "hall")
 	r := b.do(strings.Replace(head, "autonomy: auto", "", 1) + "steps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n")
 	b.expect(r, run.Skipped)
-	if r.Mode != runbooks.ModePropose || len(b.house.alerts) != 1 {
-		t.Fatalf("mode %s, alerts %v", r.Mode, b.house.alerts)
+	told := b.told(workflows.ProposalAlert)
+	if r.Mode != runbooks.ModePropose || len(told) != 1 {
+		t.Fatalf("mode %s, alerts %v", r.Mode, told)
 	}
-	a := b.house.alerts[0]
-	if a.Alertname != workflows.ProposalAlert || !strings.Contains(a.Annotations["description"], "would run on 1 targets") {
+	if a := told[0]; !strings.Contains(a.Annotations["description"], "would run on 1 targets") {
 		t.Errorf("proposal %v", a)
 	}
 }

@@ -71,30 +71,32 @@ func (a *Activities) Hush(_ context.Context, c Conclusion) (json.RawMessage, err
 	return json.Marshal(with)
 }
 
-// raiseQuestion tells people that their consent is asked for.
-func (r *remediation) raiseQuestion() *Call {
+// raiseQuestion tells people that their consent is asked for. The id is that of
+// the page, or empty.
+func (r *remediation) raiseQuestion() (id string) {
 	var m Message
 	c := r.conclusion()
 	c.Kind = KindApproval
 	if err := workflow.ExecuteLocalActivity(local(r.concluding), ActivitySummarise, c).Get(r.concluding, &m); err != nil {
 		r.event("asked", "", "", "people could not be asked: "+message(err))
-		return nil
+		return ""
 	}
-	call := r.tellCall("approval-"+strconv.Itoa(len(r.run.Events)), m.With)
-	if err := workflow.ExecuteActivity(raiseOptions(r.concluding), "run/"+RaiseAction, call).Get(r.concluding, nil); err != nil {
-		r.event("asked", "", "", "people could not be asked: "+message(err))
-		return nil
+	r.questions++
+	id = fmt.Sprintf("%s/approval-%d", r.run.ID, r.questions)
+	missed, err := StartPage(r.concluding, id, m, duration(r.policy().Within)+grace)
+	switch {
+	case err != nil:
+		r.event("asked", "", "", "people could not be asked yet: "+message(err))
+	case missed != "":
+		r.event("asked", "", "", "not every Alertmanager was told: "+missed)
 	}
-	return &call
+	return id
 }
 
-// withdraw ends the question. One that can not be ended ends by itself.
-func (r *remediation) withdraw(question *Call) {
-	if question == nil {
-		return
-	}
-	if err := workflow.ExecuteActivity(undoOptions(r.concluding), "undo/"+RaiseAction, *question).Get(r.concluding, nil); err != nil {
-		workflow.GetLogger(r.concluding).Warn("a question to people could not be ended", "run", r.run.ID, "error", err)
+// withdraw ends the question.
+func (r *remediation) withdraw(id string) {
+	if id != "" {
+		EndPage(r.concluding, id, PageEnd{By: "runbook", Reason: string(r.run.Approval.State)})
 	}
 }
 
