@@ -44,7 +44,7 @@ func Parse(r io.Reader, zone *time.Location) (*Calendar, error) {
 	}
 	c, d := &Calendar{}, ical.NewDecoder(bytes.NewReader(text))
 	for range parts {
-		part, err := d.Decode()
+		part, err := decode(d)
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("it ends before its END:VCALENDAR")
 		}
@@ -56,6 +56,16 @@ func Parse(r io.Reader, zone *time.Location) (*Calendar, error) {
 		}
 	}
 	return c, nil
+}
+
+// decode also takes what the library fails on: it reads other people's text.
+func decode(d *ical.Decoder) (part *ical.Calendar, err error) {
+	defer func() {
+		if failed := recover(); failed != nil {
+			err = fmt.Errorf("it is no iCalendar text: %v", failed)
+		}
+	}()
+	return d.Decode()
 }
 
 var begin = regexp.MustCompile(`(?mi)^BEGIN:VCALENDAR\r?$`)

@@ -18,7 +18,7 @@ func (z zones) event(c *ical.Component) (e event, err error) {
 	if c.Props.Get("EXRULE") != nil {
 		return e, fmt.Errorf("EXRULE is not supported")
 	}
-	for _, read := range []func(*ical.Component, *event) error{z.readStart, z.readLength, z.readRules, z.readExtra, z.readWithout} {
+	for _, read := range []func(*ical.Component, *event) error{z.readStart, z.readLength, bounded, z.readRules, z.readExtra, z.readWithout} {
 		if err := read(c, &e); err != nil {
 			return e, err
 		}
@@ -75,13 +75,39 @@ func (z zones) readLength(c *ical.Component, e *event) error {
 		}
 		e.length.exact = at.Sub(e.start)
 	case duration != nil:
-		took, err := duration.Duration()
-		if err != nil || took < 0 {
-			return fmt.Errorf("DURATION %q is no length of time", duration.Value)
+		took, err := lengthOf(duration.Value)
+		if err != nil {
+			return err
 		}
 		e.length.exact = took
 	case isDate(start):
 		e.length.days = 1
+	}
+	return nil
+}
+
+// longest bounds an event: what takes longer is a mistake, and is not to be
+// reckoned with.
+const longest = 5 * 366 * 24 * time.Hour
+
+// lengthForm keeps numbers small enough to be multiplied; the library does not
+// look.
+var lengthForm = regexp.MustCompile(`^\+?P([0-9]{1,4}W|[0-9]{1,4}D)?(T([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,8}S)?)?$`)
+
+// lengthOf reads PT1H30M and the like.
+func lengthOf(text string) (time.Duration, error) {
+	p := ical.NewProp(ical.PropDuration)
+	p.Value = strings.ToUpper(text)
+	took, err := p.Duration()
+	if err != nil || !lengthForm.MatchString(p.Value) {
+		return 0, fmt.Errorf("%q is no length of time", text)
+	}
+	return took, nil
+}
+
+func bounded(_ *ical.Component, e *event) error {
+	if e.length.exact > longest || e.length.days > int(longest/(24*time.Hour)) {
+		return fmt.Errorf("it takes more than five years")
 	}
 	return nil
 }
@@ -105,6 +131,12 @@ func (z zones) readRules(c *ical.Component, e *event) error {
 // untilDay is an end without a time: that day still counts.
 var untilDay = regexp.MustCompile(`UNTIL=[0-9]{8}(;|$)`)
 
+// What a rule may ask of whoever follows it.
+const (
+	maxInterval = 1000
+	maxTimes    = 96 // in a day
+)
+
 func readRule(text string, start time.Time) (rrule.ROption, error) {
 	rule, err := rrule.StrToROptionInLocation(text, start.Location())
 	if err != nil {
@@ -114,6 +146,10 @@ func readRule(text string, start time.Time) (rrule.ROption, error) {
 	// could be followed for very long.
 	if rule.Freq > rrule.DAILY {
 		return rrule.ROption{}, fmt.Errorf("only DAILY, WEEKLY, MONTHLY and YEARLY are supported")
+	}
+	times := max(1, len(rule.Byhour)) * max(1, len(rule.Byminute)) * max(1, len(rule.Bysecond))
+	if rule.Interval > maxInterval || times > maxTimes {
+		return rrule.ROption{}, fmt.Errorf("it recurs too often, or too seldom")
 	}
 	if untilDay.MatchString(text) {
 		rule.Until = rule.Until.AddDate(0, 0, 1).Add(-time.Second)
@@ -170,14 +206,9 @@ func (z zones) span(p *ical.Prop) (s Span, err error) {
 		s.End, err = z.time(&one)
 		return s, err
 	}
-	length := ical.NewProp(ical.PropDuration)
-	length.Value = end
-	took, err := length.Duration()
-	if err != nil {
-		return s, fmt.Errorf("%s %q is no period", p.Name, p.Value)
-	}
+	took, err := lengthOf(end)
 	s.End = s.Start.Add(took)
-	return s, nil
+	return s, err
 }
 
 const dateForm = "20060102"
