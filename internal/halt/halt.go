@@ -186,6 +186,9 @@ func (s *Switch) Share(ctx context.Context) error {
 	if err != nil && was == nil {
 		s.log.Warn("the kill switch is not shared now", "error", err)
 	}
+	if err == nil && was != nil {
+		s.log.Info("the kill switch is shared")
+	}
 	return err
 }
 

@@ -3,14 +3,11 @@ package halt_test
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,19 +15,6 @@ import (
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
-
-const childDir = "RUNBOOK_HALT_TEST_DIR"
-
-// The test program is also the process that is killed.
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		s := halt.Open(dir, slog.New(slog.DiscardHandler))
-		_, err := s.Halt("ada", "before the kill", time.Time{})
-		fmt.Println("halted", err)
-		select {}
-	}
-	os.Exit(m.Run())
-}
 
 func open(t *testing.T, dir string) *halt.Switch {
 	t.Helper()
@@ -194,125 +178,11 @@ func TestTheFileIsFollowed(t *testing.T) {
 	within(t, "the engine to hear of the file", func() bool { return engine.State() == nil })
 }
 
-// memory is a ledger's side that is only in memory and can go away: what the
-// switch needs is two functions.
-type memory struct {
-	mu     sync.Mutex
-	record halt.Record
-	gone   bool
-	told   int
-}
-
-func (m *memory) side() halt.Shared {
-	return halt.Shared{
-		Read: func(context.Context) (halt.Record, error) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if m.gone {
-				return halt.Record{}, errors.New("gone")
-			}
-			return m.record, nil
-		},
-		Apply: func(_ context.Context, op ledger.Op) error {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if m.gone {
-				return errors.New("gone")
-			}
-			m.told++
-			if op.Halt != nil {
-				m.record.Halt = op.Halt
-			} else {
-				m.record.Resumed = op.Resume
-			}
-			return nil
-		},
-	}
-}
-
-func (m *memory) away(gone bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.gone = gone
-}
-
 func follow(t *testing.T, s *halt.Switch) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
 	t.Cleanup(func() { stop(); <-done })
-}
-
-// pair is two engines with a ledger between them.
-func pair(t *testing.T) (a, b *halt.Switch, between *memory) {
-	a, b, between = open(t, t.TempDir()), open(t, t.TempDir()), &memory{}
-	for _, s := range []*halt.Switch{a, b} {
-		s.Join(between.side())
-		follow(t, s)
-	}
-	return a, b, between
-}
-
-func TestTheOtherEngineHears(t *testing.T) {
-	a, b, between := pair(t)
-	mustHalt(t, a, "ada", time.Time{})
-	since := time.Now()
-	within(t, "the other engine to halt", func() bool { return b.State() != nil })
-	if took := time.Since(since); took > 2*time.Second {
-		t.Errorf("the other engine heard after %s", took)
-	}
-	if h := halted(t, b, "ada"); !h.At.Equal(a.State().At) {
-		t.Errorf("it heard of another halt: %+v", h)
-	}
-	mustResume(t, b)
-	within(t, "the first engine to go on", func() bool { return a.State() == nil })
-	if between.told != 2 {
-		t.Errorf("the ledger was told %d times, want 2", between.told)
-	}
-}
-
-// A resume that is older than a halt never ends it, whichever arrives first, and
-// two sides that were apart come to the same.
-func TestTheNewestWordCountsAfterAPartition(t *testing.T) {
-	a, b, between := pair(t)
-	mustHalt(t, a, "ada", time.Time{})
-	within(t, "both to halt", func() bool { return b.State() != nil })
-	between.away(true)
-	if err := a.Share(t.Context()); err == nil || !strings.Contains(err.Error(), "may not have heard") {
-		t.Errorf("nobody is told that the others do not hear: %v", err)
-	}
-	mustResume(t, a)
-	halted(t, a, "")
-	mustHalt(t, b, "eve", time.Time{}) // newer than the resume of a
-	between.away(false)
-	within(t, "the newer halt to reach the first engine", func() bool { h := a.State(); return h != nil && h.By == "eve" })
-	halted(t, b, "eve")
-
-	between.away(true)
-	mustHalt(t, a, "ada", time.Time{})
-	mustResume(t, b)
-	halted(t, a, "ada")
-	halted(t, b, "")
-	between.away(false)
-	within(t, "both to agree", func() bool { return (a.State() == nil) == (b.State() == nil) })
-	halted(t, a, "")
-}
-
-// The clock of the engine that halted is an hour ahead.
-func TestAResumeIsNewerThanTheHaltThatItEnds(t *testing.T) {
-	_, b, between := pair(t)
-	between.mu.Lock()
-	between.record.Halt = &ledger.Halt{By: "ada", At: time.Now().Add(time.Hour)}
-	between.mu.Unlock()
-	within(t, "the halt to be heard", func() bool { return b.State() != nil })
-	mustResume(t, b)
-	halted(t, b, "")
-	if err := b.Share(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	halted(t, b, "")
-	mustHalt(t, b, "eve", time.Time{})
-	halted(t, b, "eve")
 }
 
 func within(t *testing.T, what string, ok func() bool) {
