@@ -116,11 +116,18 @@ func (e *episodes) before(a *runbooks.Alert, delay time.Duration) []time.Time {
 
 // recall notes an episode by the id of its run, from before the engine started.
 func (e *episodes) recall(runID string) {
+	if fingerprint, startsAt, ok := EpisodeOf(runID); ok {
+		e.fired(&runbooks.Alert{Fingerprint: fingerprint, StartsAt: startsAt})
+	}
+}
+
+// EpisodeOf is the episode of a run by its id, unless a person started it.
+func EpisodeOf(runID string) (fingerprint string, startsAt time.Time, ok bool) {
 	_, id, _ := strings.Cut(runID, ".")
 	fingerprint, nanos, found := strings.Cut(id, "-")
 	start, err := strconv.ParseInt(nanos, 36, 64)
 	if !found || err != nil || !fingerprintForm.MatchString(fingerprint) {
-		return // started by a person
+		return "", time.Time{}, false
 	}
-	e.fired(&runbooks.Alert{Fingerprint: fingerprint, StartsAt: time.Unix(0, start).UTC()})
+	return fingerprint, time.Unix(0, start).UTC(), true
 }

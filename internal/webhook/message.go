@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/prometheus/alertmanager/api/v2/models"
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
@@ -113,14 +114,12 @@ func fingerprint(labels map[string]string) string {
 	return set.Fingerprint().String()
 }
 
-// firing is an alert that the API of Alertmanager listed.
-func (m *Message) firing(labels, annotations, routeLabels map[string]string, startsAt time.Time, fingerprint, generatorURL string) runbooks.Alert {
-	if len(routeLabels) == 0 {
-		routeLabels = m.RouteLabels
-	}
+// Listed is an alert that the API of Alertmanager listed as firing, in a group
+// for a receiver.
+func Listed(a *models.GettableAlert, receiver string, routeLabels map[string]string) runbooks.Alert {
 	return runbooks.Alert{
-		Status: string(model.AlertFiring), Labels: labels, Annotations: annotations,
-		StartsAt: started(startsAt), Fingerprint: fingerprint, GeneratorURL: generatorURL,
-		Receiver: m.Receiver, ExternalURL: m.ExternalURL, RouteLabels: routeLabels,
+		Status: string(model.AlertFiring), Labels: a.Labels, Annotations: a.Annotations,
+		StartsAt: started(time.Time(*a.StartsAt)), Fingerprint: *a.Fingerprint, GeneratorURL: string(a.GeneratorURL),
+		Receiver: receiver, RouteLabels: routeLabels,
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-openapi/strfmt"
+	"github.com/prometheus/alertmanager/api/v2/models"
+
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
@@ -91,7 +94,10 @@ func TestEpisodeDoesNotDependOnNanoseconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed := new(Message).firing(notified[0].Labels, nil, nil, time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), notified[0].Fingerprint, "")
+	startsAt := strfmt.DateTime(time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC))
+	listed := Listed(&models.GettableAlert{
+		Alert: models.Alert{Labels: notified[0].Labels}, StartsAt: &startsAt, Fingerprint: &notified[0].Fingerprint,
+	}, "runbook", nil)
 	if notified[0].Episode() != listed.Episode() {
 		t.Errorf("notified %s, listed %s", notified[0].Episode(), listed.Episode())
 	}

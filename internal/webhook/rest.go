@@ -6,7 +6,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"time"
 
 	"github.com/prometheus/alertmanager/api/v2/models"
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -36,7 +35,12 @@ func rest(ctx context.Context, from alertmanagerapi.Peers, m *Message) ([]runboo
 }
 
 func (m *Message) listed(a *models.GettableAlert, routeLabels models.LabelSet) runbooks.Alert {
-	return m.firing(a.Labels, a.Annotations, routeLabels, time.Time(*a.StartsAt), *a.Fingerprint, string(a.GeneratorURL))
+	if len(routeLabels) == 0 {
+		routeLabels = models.LabelSet(m.RouteLabels)
+	}
+	alert := Listed(a, m.Receiver, routeLabels)
+	alert.ExternalURL = m.ExternalURL
+	return alert
 }
 
 func groupMatchers(group map[string]string) []string {
