@@ -82,7 +82,7 @@ func newDesk(t testing.TB, limits ledger.Limits, updates int) *desk {
 		d.end()
 		d.worker.Stop()
 	})
-	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.LedgerID, TaskQueue: d.queue},
+	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.LedgerID, TaskQueue: d.queue, WorkflowTaskTimeout: time.Second},
 		workflows.LedgerType, workflows.LedgerState{Updates: updates}); err != nil {
 		t.Fatal(err)
 	}
