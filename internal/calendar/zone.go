@@ -9,18 +9,26 @@ import (
 )
 
 // zones turns the times of one calendar into instants.
-type zones struct{ floating *time.Location }
+type zones struct {
+	floating *time.Location
+	own      map[string]*ical.Component // VTIMEZONE by name
+}
 
-func newZones(c *ical.Calendar, zone *time.Location) (zones, error) {
+func newZones(c *ical.Calendar, zone *time.Location) (z zones, err error) {
+	z = zones{floating: zone, own: map[string]*ical.Component{}}
+	for _, child := range c.Children {
+		if child.Name == ical.CompTimezone {
+			z.own[text(child, ical.PropTimezoneID)] = child
+		}
+	}
 	if zone != nil {
-		return zones{zone}, nil
+		return z, nil
 	}
-	own := text(c.Component, "X-WR-TIMEZONE")
-	if own == "" {
-		return zones{time.UTC}, nil
+	z.floating = time.UTC
+	if name := text(c.Component, "X-WR-TIMEZONE"); name != "" {
+		z.floating, err = z.load(name)
 	}
-	loc, err := load(own)
-	return zones{loc}, err
+	return z, err
 }
 
 // time reads a date or a time.
@@ -28,7 +36,7 @@ func (z zones) time(p *ical.Prop) (time.Time, error) {
 	loc := z.floating
 	if id := p.Params.Get(ical.ParamTimezoneID); id != "" {
 		var err error
-		if loc, err = load(id); err != nil {
+		if loc, err = z.load(id); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -44,9 +52,26 @@ func (z zones) time(p *ical.Prop) (time.Time, error) {
 	return at, nil
 }
 
-// load finds a zone of the IANA database. Some programs put their own name
-// before it: /example.org/20260101_1/Europe/Berlin.
-func load(id string) (*time.Location, error) {
+// load finds a zone of the IANA database, and else one of which the calendar
+// brings the rules along.
+func (z zones) load(id string) (*time.Location, error) {
+	if loc := known(id); loc != nil {
+		return loc, nil
+	}
+	own, there := z.own[id]
+	if !there {
+		return nil, fmt.Errorf("the time zone %q is none of the IANA database, such as Europe/Berlin", id)
+	}
+	loc, err := fromRules(own)
+	if err != nil {
+		return nil, fmt.Errorf("the time zone %q: %w", id, err)
+	}
+	return loc, nil
+}
+
+// known is a zone of the IANA database; nil when it is none. Some programs put
+// their own name before it: /example.org/20260101_1/Europe/Berlin.
+func known(id string) *time.Location {
 	parts := strings.Split(strings.Trim(id, "/"), "/")
 	for i := range parts {
 		name := strings.Join(parts[i:], "/")
@@ -54,8 +79,8 @@ func load(id string) (*time.Location, error) {
 			break
 		}
 		if loc, err := time.LoadLocation(name); err == nil {
-			return loc, nil
+			return loc
 		}
 	}
-	return nil, fmt.Errorf("the time zone %q is none of the IANA database, such as Europe/Berlin", id)
+	return nil
 }
