@@ -74,6 +74,20 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 	if got, want := fmt.Sprint(silences(t, others)), "map[mark 7 expired:1]"; got != want {
 		t.Errorf("silences %s, want %s", got, want)
 	}
+	if own := h.decision("own"); own != 2 {
+		t.Errorf("people were told %d times, want 2", own)
+	}
+	// When the matter is settled, so are the pages, and people hear that once.
+	settle(t, people, time.Time{}, mark(7))
+	eventually(t, 30*time.Second, "the pages to end", func() error {
+		if left := len(alertsOf(t, people, "RunbookEscalation")) + len(alertsOf(t, people, "RunbookProposal")); left > 0 {
+			return fmt.Errorf("%d fire", left)
+		}
+		if own := h.decision("own"); own != 4 {
+			return fmt.Errorf("people were told %d times, want 4", own)
+		}
+		return nil
+	})
 }
 
 func alertsOf(t *testing.T, a *lab.Alertmanager, name string) []*models.GettableAlert {
