@@ -214,19 +214,3 @@ func bareSteps(steps []Step) []Step {
 	}
 	return bare
 }
-
-// Unenforced lists the guards that the document uses and this engine does not
-// enforce yet. To run such a document would be to ignore them.
-func (d *Document) Unenforced() []string {
-	var names []string
-	for name, used := range map[string]bool{
-		"guards.resource": d.Guards.Resource != "", "guards.cooldown": d.Guards.Cooldown != 0,
-		"guards.rate": len(d.Guards.Rate) > 0, "guards.on_conflict": d.Guards.OnConflict != "",
-		"guards.rate_per_target": len(d.Guards.RatePerTarget) > 0, "autonomy.proof": d.Autonomy.Proof != nil,
-	} {
-		if used {
-			names = append(names, name)
-		}
-	}
-	return sorted(names)
-}

@@ -88,8 +88,7 @@ func (rb *Runbook) ForAlert(a Alert) Plan {
 	p.Params = params
 	bounded := a.Bounded()
 	p.Alert = &bounded
-	p.Refusal = rb.refusal()
-	if err != nil && p.Refusal == "" {
+	if err != nil {
 		p.Refusal = err.Error()
 	}
 	return p
@@ -110,11 +109,4 @@ func (rb *Runbook) plan(source Source, actor string) Plan {
 		Runbook: rb.Runbook, Digest: rb.Digest(), Document: rb.Document,
 		Source: source, Mode: ModeLive, Actor: actor,
 	}
-}
-
-func (rb *Runbook) refusal() string {
-	if guards := rb.Unenforced(); len(guards) > 0 {
-		return "this engine does not enforce " + strings.Join(guards, ", ") + " yet, and does not run a document that asks for it"
-	}
-	return ""
 }

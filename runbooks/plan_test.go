@@ -138,7 +138,6 @@ func TestPlanOfAnAlert(t *testing.T) {
 		"propose": {strings.Replace(everything, "autonomy: auto", "", 1), labels, runbooks.ModePropose, ""},
 		"hostile": {everything, map[string]string{"alertname": "A", "env": "prod", "db": "a'; DROP TABLE b"}, runbooks.ModeLive, "parameter db (from alert.labels.db)"},
 		"missing": {everything, map[string]string{"alertname": "A", "env": "prod"}, runbooks.ModeLive, "the alert has no labels.db"},
-		"guard":   {strings.Replace(everything, "{max_targets: {count: 5}}", "{cooldown: 5m}", 1), labels, runbooks.ModeLive, "does not enforce guards.cooldown yet"},
 	} {
 		p := one(t, c.document).ForAlert(firing(c.labels))
 		if p.Mode != c.mode || (c.refusal == "") != (p.Refusal == "") || !strings.Contains(p.Refusal, c.refusal) {

@@ -13,8 +13,9 @@ import (
 // Verdicts of a game day that decide about a proof. The others show nothing of
 // the runbook.
 const (
-	verdictPassed = "passed"
-	verdictFailed = "failed"
+	verdictPassed   = "passed"
+	verdictFailed   = "failed"
+	verdictUnhealed = "heal_failed"
 )
 
 // Standing is what game days have shown of a runbook as it is now.
@@ -58,7 +59,7 @@ func Stands(proofs []ledger.Proof, runbook, digest string, maxAge model.Duration
 	s.At, s.Gameday = own[last].At, own[last].Gameday
 	age := max(now.Sub(s.At), 0)
 	switch {
-	case own[last].Verdict == verdictFailed:
+	case own[last].Verdict != verdictPassed:
 		s.Reason = fmt.Sprintf("its last game day failed: %s on %s", s.Gameday, day(s.At))
 	case maxAge > 0 && age > time.Duration(maxAge):
 		s.Reason = fmt.Sprintf("its proof is %s old, and counts for %s: %s on %s", daysOf(age), maxAge, s.Gameday, day(s.At))
@@ -73,7 +74,7 @@ func Stands(proofs []ledger.Proof, runbook, digest string, maxAge model.Duration
 // that was about another behaviour of the same runbook.
 func ofBehaviour(proofs []ledger.Proof, runbook, digest string) (own []ledger.Proof, other *ledger.Proof) {
 	for _, p := range proofs {
-		if p.Runbook != runbook || p.Verdict != verdictPassed && p.Verdict != verdictFailed {
+		if p.Runbook != runbook || !slices.Contains([]string{verdictPassed, verdictFailed, verdictUnhealed}, p.Verdict) {
 			continue
 		}
 		switch {
@@ -94,10 +95,10 @@ func ofBehaviour(proofs []ledger.Proof, runbook, digest string) (own []ledger.Pr
 }
 
 func rank(verdict string) int {
-	if verdict == verdictFailed {
-		return 1
+	if verdict == verdictPassed {
+		return 0
 	}
-	return 0
+	return 1
 }
 
 func (s *Standing) count(own []ledger.Proof) {

@@ -65,17 +65,3 @@ func TestASetIsSortedAndWhole(t *testing.T) {
 		t.Errorf("loaded %v, %v", mixed, problems)
 	}
 }
-
-func TestUnenforcedGuards(t *testing.T) {
-	rb := one(t, `
-runbook: a
-summary: Look.
-autonomy: {level: auto, proof: {max_age: 30d}}
-guards: {resource: a, cooldown: 1m, rate: [3/h], on_conflict: drop, approve: {otherwise: skip}, max_targets: {count: 1}}
-steps: [{id: look, do: prometheus.query, with: {query: up}}]
-`)
-	want := "autonomy.proof guards.approve guards.cooldown guards.on_conflict guards.rate guards.resource"
-	if got := strings.Join(rb.Unenforced(), " "); got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}

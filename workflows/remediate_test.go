@@ -321,10 +321,11 @@ func TestAProposalTellsPeopleAndDoesNothing(t *testing.T) {
 
 func TestARefusedPlanIsRecorded(t *testing.T) {
 	b := newBench(t, "hall")
-	p := b.plan(head + "guards: {cooldown: 5m}\nsteps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n" + verified)
+	p := b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n" + verified)
+	p.Refusal = "the alert has no labels.room"
 	r := b.wait(b.start(p))
 	b.expect(r, run.Skipped)
-	if !strings.Contains(r.OutcomeReason, "guards.cooldown") {
+	if r.OutcomeReason != p.Refusal {
 		t.Errorf("reason %q", r.OutcomeReason)
 	}
 }

@@ -77,7 +77,7 @@ func (p *program) codeOf(err error) int {
 
 func problemCode(p *client.Problem) int {
 	switch p.Code {
-	case api.CodeGuardUnenforced, api.CodeChanged, api.CodeForbidden, api.CodeHalted:
+	case api.CodeChanged, api.CodeForbidden, api.CodeHalted:
 		return exitRefused
 	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded, api.CodeNotAsked:
 		return exitUsage

@@ -68,7 +68,6 @@ func TestRepeatedRequestFindsItsRun(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	b := newBench(t)
-	b.refused(http.MethodPost, "/runs", api.Start{Runbook: "guarded", Mode: "live"}, http.StatusConflict, api.CodeGuardUnenforced)
 	p := b.refused(http.MethodPost, "/runs", api.Start{Runbook: "turn-upp", Mode: "live"}, http.StatusNotFound, api.CodeNoSuchRunbook)
 	if !strings.Contains(p.Detail, `did you mean "turn-up"?`) {
 		t.Errorf("detail: %s", p.Detail)
@@ -87,11 +86,11 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a refused run turned the meter to %d", got)
 	}
 	var rows []runs.Row
-	b.send(http.MethodGet, "/runs?runbook=guarded", nil, &rows)
+	b.send(http.MethodGet, "/runs?runbook=picky", nil, &rows)
 	if len(rows) != 0 {
 		t.Errorf("a refused run is in the history: %+v", rows)
 	}
-	if got := b.lines(audit.Decision); len(got) != 2 || got[0].Decision != "refused live" || got[0].Error == "" {
+	if got := b.lines(audit.Decision); len(got) != 1 || got[0].Decision != "refused live" || got[0].Error == "" {
 		t.Errorf("audit: %+v", got)
 	}
 }
@@ -148,7 +147,7 @@ func TestRunbooksAndActions(t *testing.T) {
 	b := newBench(t)
 	var list []api.Runbook
 	b.send(http.MethodGet, "/runbooks", nil, &list)
-	if len(list) != 4 || list[0].Name != "guarded" || list[0].Unenforced[0] != "guards.cooldown" || list[3].Risk != actions.Disruptive {
+	if len(list) != 4 || list[0].Name != "guarded" || list[3].Risk != actions.Disruptive {
 		t.Errorf("runbooks: %+v", list)
 	}
 	var slow api.RunbookDetail

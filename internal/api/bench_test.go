@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,17 +18,20 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/sse"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/wait"
+	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
@@ -114,7 +118,7 @@ steps:
     do: meter.add
 ---
 runbook: guarded
-summary: Ask for a guard that is not there yet.
+summary: Leave it alone for a while.
 guards: {cooldown: 10m}
 steps:
   - id: add
@@ -141,6 +145,9 @@ type bench struct {
 	set    atomic.Pointer[runbooks.Set]
 	cat    *actions.Catalog
 	halt   *halt.Switch
+	limits ledger.Limits
+	ledger *admission.Client
+	open   func(time.Time) bool // the window freeze, in which runbooks may only propose
 	client client.Client
 	who    atomic.Pointer[identity.Identity]
 }
@@ -163,9 +170,13 @@ func newBench(t *testing.T) *bench {
 	b.client = c
 	b.halt = halt.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	b.as(identity.Anything(actor))
+	b.ledger = admission.New(c, queue, func() ledger.Limits { return b.limits })
+	b.open = func(time.Time) bool { return false }
+	t.Cleanup(b.endLedger)
 	handler := api.New(api.Deps{
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
-		Halt: b.halt, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
+		Halt: b.halt, Ledger: b.ledger, Windows: b.windows, Environment: runbooks.Environment{Max: runbooks.Auto},
+		Guards: ledger.Limits{MaxRuns: 1}, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), *b.who.Load())))
@@ -173,6 +184,25 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(server.Close)
 	b.url = server.URL + api.Prefix
 	return b
+}
+
+func (b *bench) windows(at time.Time) []runbooks.Window {
+	return []runbooks.Window{{Name: "freeze", Open: b.open(at), Autonomy: runbooks.Propose}}
+}
+
+// endLedger leaves none to the next test: a namespace has one.
+func (b *bench) endLedger() {
+	options := temporal.ClientOptions()
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	c, err := client.Dial(options)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer c.Close()
+	var none *serviceerror.NotFound
+	if err := c.TerminateWorkflow(context.Background(), workflows.LedgerID, "", "the test is over"); err != nil && !errors.As(err, &none) {
+		b.t.Error(err)
+	}
 }
 
 // as says who asks from now on.
@@ -218,6 +248,7 @@ func (b *bench) work(c client.Client, queue string, hub *runs.Hub, l *audit.Log)
 	workflows.Register(w, &workflows.Activities{
 		Catalog: b.cat, Evaluator: runbooks.NewEvaluator(b.cat), Audit: l, Changed: hub.Changed,
 	})
+	workflows.RegisterLedger(w)
 	workflows.RegisterPages(w, &workflows.Pages{Audit: l})
 	if err := w.Start(); err != nil {
 		b.t.Fatal(err)

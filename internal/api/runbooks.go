@@ -14,14 +14,13 @@ import (
 
 // Runbook is a loaded document in a list.
 type Runbook struct {
-	Name       string       `json:"name"`
-	Summary    string       `json:"summary"`
-	Owner      string       `json:"owner,omitempty"`
-	Autonomy   string       `json:"autonomy" enum:"off,propose,approve,auto" doc:"What it may do by itself."`
-	Risk       actions.Risk `json:"risk" enum:"read_only,reversible,disruptive,destructive" doc:"The worst of its steps."`
-	Digest     string       `json:"digest" doc:"Identifies its behaviour."`
-	File       string       `json:"file,omitempty"`
-	Unenforced []string     `json:"unenforced,omitempty" doc:"Guards that it asks for and this engine does not enforce: it is not run."`
+	Name     string       `json:"name"`
+	Summary  string       `json:"summary"`
+	Owner    string       `json:"owner,omitempty"`
+	Autonomy string       `json:"autonomy" enum:"off,propose,approve,auto" doc:"What it may do by itself."`
+	Risk     actions.Risk `json:"risk" enum:"read_only,reversible,disruptive,destructive" doc:"The worst of its steps."`
+	Digest   string       `json:"digest" doc:"Identifies its behaviour."`
+	File     string       `json:"file,omitempty"`
 }
 
 // RunbookDetail is all of a loaded document.
@@ -81,7 +80,7 @@ type RunbookCheck struct {
 func DescribeRunbook(rb *runbooks.Runbook, c *actions.Catalog) Runbook {
 	out := Runbook{
 		Name: rb.Runbook, Summary: rb.Summary, Owner: rb.Owner, Autonomy: string(rb.Autonomy.Level),
-		Risk: actions.ReadOnly, Digest: rb.Digest(), File: rb.At.File, Unenforced: rb.Unenforced(),
+		Risk: actions.ReadOnly, Digest: rb.Digest(), File: rb.At.File,
 	}
 	for _, step := range rb.AllSteps() {
 		if a, known := c.Get(step.Do); known && a.Risk.AtLeast(out.Risk) {

@@ -30,6 +30,8 @@ type Start struct {
 	// RequestID makes the request safe to repeat.
 	RequestID string `json:"request_id,omitempty" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Repeating a request with the same one finds the run that the first started. Random when absent."`
 	Digest    string `json:"digest,omitempty" maxLength:"64" doc:"Refuse when the loaded document is not this one."`
+	// Override is for emergencies, and for admins.
+	Override []string `json:"override,omitempty" maxItems:"10" doc:"Guards to set aside, for the reason: storm, queue, concurrency, resource, cooldown, rate or approval."`
 }
 
 // Started is the answer to Start.
@@ -118,6 +120,9 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 	if denied := mayStart(who, plan); denied != nil {
 		return nil, s.denied(ctx, "start "+rb.Runbook, denied)
 	}
+	if problem := s.checkOverride(ctx, who, in.Body); problem != nil {
+		return nil, problem
+	}
 	if err != nil {
 		return nil, s.refused(plan, err)
 	}
@@ -160,12 +165,9 @@ func planOf(rb *runbooks.Runbook, in Start, who string) (runbooks.Plan, error) {
 		in.RequestID = strings.ToLower(rand.Text()[:10])
 	}
 	plan, err := rb.ForExec(in.Params, in.Mode, who, in.Reason, Episode(in))
+	plan.Override = in.Override
 	if err != nil {
 		return plan, problem(http.StatusUnprocessableEntity, CodeParams, "the parameters of "+rb.Runbook+" are not complete or not valid", each(err)...)
-	}
-	if guards := rb.Unenforced(); len(guards) > 0 {
-		return plan, problem(http.StatusConflict, CodeGuardUnenforced,
-			fmt.Sprintf("runbook %s asks for %s, which this engine does not enforce yet; it is not run rather than run without", rb.Runbook, strings.Join(guards, ", ")))
 	}
 	if in.Digest != "" && in.Digest != plan.Digest {
 		return plan, problem(http.StatusConflict, CodeChanged,
@@ -206,7 +208,7 @@ func (s *server) sameAsBefore(ctx context.Context, plan runbooks.Plan) error {
 	if err != nil {
 		return err
 	}
-	if same, err := equalJSON(earlier.Params, plan.Params); err != nil || !same {
+	if same, err := equalJSON(earlier.Params, plan.Params); err != nil || !same || !slices.Equal(earlier.Override, plan.Override) {
 		return problem(http.StatusConflict, CodeRequestReused, fmt.Sprintf("run %s was started with other parameters; use another request_id", plan.RunID()))
 	}
 	return nil

@@ -22,6 +22,7 @@ const DefaultListen = "127.0.0.1:7250"
 // Config is the engine's config file.
 type Config struct {
 	Listen        string               `json:"listen" default:"127.0.0.1:7250" doc:"Address to serve on, host:port. Without auth or tls.client_ca_file it must be a loopback address."`
+	ExternalURL   string               `json:"external_url,omitempty" optional:"true" pattern:"^https?://[^/]+" doc:"Where people reach the engine, for links in messages; the address that it listens on without it."`
 	DataDir       Path                 `json:"data_dir" optional:"true" doc:"Folder of the engine's own state: the embedded Temporal and the audit file. Without it, runbook-data beside the config file."`
 	Runbooks      []Path               `json:"runbooks,omitempty" optional:"true" doc:"Files and folders with runbooks. They are read again when they change."`
 	Connections   Connections          `json:"connections" optional:"true" doc:"The systems that runbooks reach, by name; each has exactly one kind. They are fixed when the engine starts."`
@@ -64,8 +65,10 @@ type TLS struct {
 
 // Webhook bounds what the receiver takes.
 type Webhook struct {
-	MaxBody int            `json:"max_body" default:"16777216" min:"65536" max:"268435456" doc:"Largest message, in bytes."`
-	Wait    model.Duration `json:"wait" default:"10s" min:"1s" max:"1m" doc:"Time for making the runs of a message durable; after it the answer is 503, and Alertmanager sends the message again."`
+	MaxBody   int            `json:"max_body" default:"16777216" min:"65536" max:"268435456" doc:"Largest message, in bytes."`
+	Wait      model.Duration `json:"wait" default:"10s" min:"1s" max:"1m" doc:"Time for making the runs of a message durable; after it the answer is 503, and Alertmanager sends the message again."`
+	Reconcile model.Duration `json:"reconcile" default:"5m" max:"1h" doc:"How often every Alertmanager is asked what fires, besides at start, so that an alert whose message was missed is acted on. 0s turns it off."`
+	Receiver  string         `json:"receiver,omitempty" optional:"true" doc:"Pattern for the names of the receivers that send to this engine, in Alertmanager's config. Without it, runbook and those that messages came from."`
 }
 
 // Audit says where the record is.

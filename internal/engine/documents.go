@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -59,14 +58,13 @@ func (d *documents) reload(why string) error {
 	return nil
 }
 
-// admission finds the documents that `serve` refuses.
-func admission(escalates bool) func(*runbooks.Set) diag.List {
+// admitted finds the documents that `serve` refuses.
+func admitted(escalates bool) func(*runbooks.Set) diag.List {
 	return func(set *runbooks.Set) (problems diag.List) {
 		for _, rb := range set.All() {
-			if guards := rb.Unenforced(); len(guards) > 0 {
-				problems.Add(rb.At, "unenforced-guard",
-					fmt.Sprintf("runbook %s uses %s, which this engine does not enforce yet", rb.Runbook, strings.Join(guards, ", ")),
-					"leave it out, or leave the runbook out")
+			if needs := needsAlertmanager(rb); needs != "" && !escalates {
+				problems.Add(rb.At, "no-alertmanager", fmt.Sprintf("runbook %s uses %s, and no Alertmanager can be asked", rb.Runbook, needs),
+					"configure a connection of kind alertmanager")
 			}
 			if rb.Autonomy.Level == runbooks.Auto && rb.Has("escalate") && !escalates {
 				problems.Add(rb.At, "no-escalation",
@@ -77,6 +75,17 @@ func admission(escalates bool) func(*runbooks.Set) diag.List {
 		problems.Sort()
 		return problems
 	}
+}
+
+// needsAlertmanager is what of a document can not be kept without one.
+func needsAlertmanager(rb *runbooks.Runbook) string {
+	switch {
+	case rb.For != 0:
+		return "for"
+	case rb.HoldPage != 0:
+		return "hold_page"
+	}
+	return ""
 }
 
 // everything is the admission of a standalone engine: it runs what one person

@@ -143,6 +143,7 @@ const guarded = `
 runbook: guarded
 summary: Ask for what is not there.
 autonomy: auto
+for: 2m
 guards: {cooldown: 10m, rate: [3/h]}
 steps: [{id: pause, do: wait, with: {duration: 0s}}]
 verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
@@ -181,7 +182,7 @@ func TestServeRefusesWhatItCanNotKeep(t *testing.T) {
 		t.Fatal("it serves them")
 	}
 	for _, want := range []string{
-		"books/guarded.yaml:2:1: runbook guarded uses guards.cooldown, guards.rate, which this engine does not enforce yet (unenforced-guard)",
+		"books/guarded.yaml:2:1: runbook guarded uses for, and no Alertmanager can be asked (no-alertmanager)",
 		"books/escalating.yaml:2:1: runbook escalating acts by itself and escalates when that does not help, and nobody would hear it (no-escalation)",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -202,7 +203,7 @@ func TestReloadRefusesWhatServeRefuses(t *testing.T) {
 	write(t, dir, "books/a.yaml", fmt.Sprintf(pause, "a", "A"))
 	e := serve(t, dir, "runbooks: [books]\n")
 	write(t, dir, "books/guarded.yaml", guarded)
-	if err := e.Reload("test"); err == nil || !strings.Contains(err.Error(), "unenforced-guard") {
+	if err := e.Reload("test"); err == nil || !strings.Contains(err.Error(), "no-alertmanager") {
 		t.Errorf("reload: %v", err)
 	}
 	loaded(t, e, "a")

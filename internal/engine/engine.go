@@ -8,20 +8,23 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/metrics"
+	"github.com/runbook-engine/runbook/internal/reconcile"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/version"
-	"github.com/runbook-engine/runbook/internal/webhook"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
 )
@@ -59,6 +62,9 @@ type Engine struct {
 	alertmanagers alertmanagerapi.Peers
 	hub           *runs.Hub
 	runs          *runs.Service
+	reconciler    *reconcile.Reconciler // nil where it is turned off
+	ledger        *admission.Client
+	brief         atomic.Pointer[ledger.Brief] // what the ledger said last
 	fatal         chan error
 
 	client       client.Client
@@ -93,6 +99,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		func() error { return e.openAudit() },
 		func() error { e.halt = halt.Open(string(e.config.DataDir), e.log); return nil },
 		func() error { return e.openTemporal(ctx) },
+		func() error { return e.openLedger() },
 		func() error { return e.workUnless(o.Hold) },
 		func() error { return e.route(ctx, o) },
 	} {
@@ -133,7 +140,7 @@ func (e *Engine) openConnections() (err error) {
 func (e *Engine) openDocuments(o Options) error {
 	e.documents = &documents{
 		options: runbooks.Options{Catalog: e.catalog, Connections: e.conns, Windows: e.config.windowNames()},
-		admit:   admission(len(e.alertmanagers) > 0), metrics: e.metrics, log: e.log,
+		admit:   admitted(len(e.alertmanagers) > 0), metrics: e.metrics, log: e.log,
 	}
 	if o.Standalone {
 		e.documents.admit = everything
@@ -189,8 +196,10 @@ func (e *Engine) Work() error {
 	workflows.Register(w, &workflows.Activities{
 		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.alertmanagers.First(),
 		Windows: e.windows.open, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
-		Halted: e.halted,
+		Halted: e.halted, Ledger: e.ledger, Autonomy: e.judge().autonomy, Firing: e.firing,
+		Link: cmp.Or(e.config.ExternalURL, e.server.url()),
 	})
+	workflows.RegisterLedger(w)
 	workflows.RegisterPages(w, e.pages())
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
@@ -237,7 +246,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	go e.documents.watch(ctx)
 	go e.health.follow(ctx)
 	go e.halt.Run(ctx)
+	go e.heed(ctx)
 	go e.reachSystems(ctx)
+	go e.reconcile(ctx)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -294,12 +305,4 @@ func (e *Engine) complain(what string, err error) {
 	if err != nil {
 		e.log.Error(what, "error", err)
 	}
-}
-
-func (e *Engine) receiver(ctx context.Context) (*webhook.Receiver, error) {
-	r := webhook.New(webhook.Options{
-		Set: e.documents.Set, Runs: e.runs, Alertmanagers: e.alertmanagers, Ready: e.health.Ready, Metrics: e.metrics, Audit: e.audit,
-		Log: e.log, MaxBody: int64(e.config.Webhook.MaxBody), Wait: time.Duration(e.config.Webhook.Wait),
-	})
-	return r, r.Recall(ctx)
 }

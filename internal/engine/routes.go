@@ -15,7 +15,8 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", api.New(api.Deps{
 		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
-		Halt: e.halt, Escalates: len(e.alertmanagers) > 0, Log: e.log,
+		Halt: e.halt, Ledger: e.ledger, Windows: e.config.windows, Environment: e.config.Autonomy, Guards: e.config.Guards,
+		Escalates: len(e.alertmanagers) > 0, Log: e.log,
 	}))
 	require := func(role identity.Role, next http.Handler) http.Handler {
 		return identity.Require(role, e.audit, e.log, next)
@@ -23,7 +24,7 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux.Handle("GET /metrics", require(identity.Viewer, e.metrics.Handler()))
 	mux.Handle("POST /-/reload", require(identity.Operator, http.HandlerFunc(e.handleReload)))
 	if !o.Standalone {
-		r, err := e.receiver(ctx)
+		r, err := e.openReceiver(ctx)
 		if err != nil {
 			return err
 		}

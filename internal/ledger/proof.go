@@ -86,6 +86,16 @@ type Trust struct {
 	Good    int            `json:"good" doc:"How many of the last passed."`
 	Of      int            `json:"of" doc:"How many of the last are counted."`
 	P95     model.Duration `json:"recovery_p95,omitempty" doc:"Of the recovery in those that passed."`
+	Recent  []Proof        `json:"recent" doc:"The last, oldest first."`
+}
+
+// Proofs are the game days that the ledger still knows, for runbooks.Stands.
+func (s Snapshot) Proofs() []Proof {
+	all := []Proof{}
+	for _, t := range s.Trust {
+		all = append(all, t.Recent...)
+	}
+	return all
 }
 
 // Demoted reports that the latest evidence is a failure.
@@ -103,6 +113,9 @@ func (r *record) trust() Trust {
 	t := Trust{Runbook: r.Runbook, Digest: r.Digest, Passed: r.Passed, Failed: r.Failed, Of: len(r.Recent)}
 	var took []model.Duration
 	for _, p := range r.Recent {
+		whole := p
+		whole.Runbook, whole.Digest = r.Runbook, r.Digest
+		t.Recent = append(t.Recent, whole)
 		if p.Verdict == Passed {
 			t.Good++
 			took = append(took, p.Recovery)

@@ -103,7 +103,7 @@ func (l *Ledger) Snapshot() Snapshot {
 	for _, a := range l.Accounts[:min(len(l.Accounts), maxShown)] {
 		s.Accounts = append(s.Accounts, a.show())
 	}
-	for _, r := range l.Proofs[:min(len(l.Proofs), maxShown)] {
+	for _, r := range l.Proofs {
 		s.Trust = append(s.Trust, r.trust())
 	}
 	s.Queue = append(s.Queue, l.waitingRuns()...)

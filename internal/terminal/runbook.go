@@ -11,9 +11,6 @@ import (
 // Runbook is a document as a person reads it.
 func (t *Terminal) Runbook(doc api.RunbookDetail) []string {
 	lines := []string{t.style.strong.Render(Clean(doc.Name)) + "  " + Clean(doc.Summary)}
-	for _, guard := range doc.Unenforced {
-		lines = append(lines, t.style.bad.Render("not run: it asks for "+Clean(guard)+", which this engine does not enforce yet"))
-	}
 	for _, w := range doc.Warnings {
 		lines = append(lines, t.style.warn.Render("warning: "+Clean(w)))
 	}

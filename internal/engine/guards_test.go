@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/runbook-engine/runbook/internal/ledger"
+	"github.com/runbook-engine/runbook/internal/run"
+)
+
+// plant is a system that runs change: it counts who is at it.
+type plant struct {
+	*httptest.Server
+	mu            sync.Mutex
+	busy, busiest int
+	changes       int
+	takes         time.Duration
+}
+
+func newPlant(t *testing.T) *plant {
+	p := &plant{}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		p.count(1)
+		time.Sleep(p.takes)
+		p.count(-1)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *plant) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy += n
+	p.busiest = max(p.busiest, p.busy)
+	if n > 0 {
+		p.changes++
+	}
+}
+
+func (p *plant) seen() (changes, busiest int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changes, p.busiest
+}
+
+// guardedBy is a runbook that changes the plant.
+func (p *plant) guardedBy(name, guards string) string {
+	return fmt.Sprintf(`
+runbook: %s
+summary: Change the plant.
+triggers: [{alert: %s}]
+autonomy: auto
+guards: %s
+steps: [{id: change, do: http.request, with: {method: POST, url: '%s/'}}]
+verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s"), every: 1s, within: 1s}
+`, name, name, guards, p.URL)
+}
+
+type world struct {
+	t      *testing.T
+	e      *Engine
+	serial int
+}
+
+// fires posts one alert and gives the id of its run.
+func (w *world) fires(name string) string {
+	w.t.Helper()
+	w.serial++
+	startsAt := time.Now().UTC().Truncate(time.Millisecond)
+	fingerprint := fmt.Sprintf("%016x", w.serial)
+	body := fmt.Sprintf(`{"version": "4", "receiver": "r", "alerts": [{"status": "firing", "labels": {"alertname": %q, "serial": "%d"}, "startsAt": %q, "fingerprint": %q}]}`,
+		name, w.serial, startsAt.Format(time.RFC3339Nano), fingerprint)
+	if status, text := do(w.t, http.MethodPost, w.e.URL()+WebhookPath, body); status != http.StatusOK {
+		w.t.Fatalf("answered %d: %s", status, text)
+	}
+	return name + "." + fingerprint + "-" + strconv.FormatInt(startsAt.UnixNano(), 36)
+}
+
+func (w *world) run(id string) (r run.Run) {
+	w.t.Helper()
+	status, text := get(w.t, w.e.URL()+"/api/v1/runs/"+id)
+	if status != http.StatusOK {
+		w.t.Fatalf("run %s: %d %s", id, status, text)
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) until(id, what string, reached func(run.Run) bool) run.Run {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		r := w.run(id)
+		if reached(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("run %s: not %s: %+v", id, what, r)
+		}
+	}
+}
+
+func (w *world) ended(id string) run.Run {
+	w.t.Helper()
+	return w.until(id, "ended", func(r run.Run) bool { return r.Status == run.Ended })
+}
+
+func newWorld(t *testing.T, config string, documents ...string) *world {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "books/all.yaml", strings.Join(documents, "---"))
+	return &world{t: t, e: serve(t, dir, "runbooks: [books]\n"+config)}
+}
+
+func TestOneRunAtATimeOnAResource(t *testing.T) {
+	p := newPlant(t)
+	p.takes = 300 * time.Millisecond
+	w := newWorld(t, "", p.guardedBy("one", "{resource: plant/a}"), p.guardedBy("other", "{resource: plant/a}"), p.guardedBy("timid", "{resource: plant/a, on_conflict: drop}"))
+	first := w.fires("one")
+	w.until(first, "admitted", func(r run.Run) bool { return r.Admission != nil && r.Admission.Token > 0 })
+	second, third := w.fires("other"), w.fires("timid")
+	if r := w.ended(third); r.Outcome != run.Skipped || !strings.Contains(r.OutcomeReason, "refused by resource") || !strings.Contains(r.OutcomeReason, first) {
+		t.Errorf("dropped: %s (%s)", r.Outcome, r.OutcomeReason)
+	}
+	for _, id := range []string{first, second} {
+		if r := w.ended(id); r.Outcome != run.Fixed {
+			t.Errorf("%s: %s (%s)", id, r.Outcome, r.OutcomeReason)
+		}
+	}
+	if r := w.run(second); r.Admission.Waited == "" || r.Admission.Token <= w.run(first).Admission.Token {
+		t.Errorf("the second was admitted as %+v", r.Admission)
+	}
+	if changes, busiest := p.seen(); changes != 2 || busiest != 1 {
+		t.Errorf("%d changes, %d at a time", changes, busiest)
+	}
+}
+
+func TestCooldownAndRates(t *testing.T) {
+	p := newPlant(t)
+	w := newWorld(t, "guards: {rate: [5/h]}\n", p.guardedBy("cool", "{resource: plant/a, cooldown: 1h}"), p.guardedBy("rated", "{rate: [2/h, 9/d]}"), p.guardedBy("free", "{}"))
+	refused := func(name, guard string) {
+		t.Helper()
+		r := w.ended(w.fires(name))
+		if r.Outcome != run.Skipped || !strings.Contains(r.OutcomeReason, "refused by "+guard) || r.Admission.Guard != ledger.Guard(guard) {
+			t.Errorf("%s: %s (%s), admission %+v", name, r.Outcome, r.OutcomeReason, r.Admission)
+		}
+	}
+	acted := func(name string) {
+		t.Helper()
+		if r := w.ended(w.fires(name)); r.Outcome != run.Fixed {
+			t.Errorf("%s: %s (%s)", name, r.Outcome, r.OutcomeReason)
+		}
+	}
+	acted("cool")
+	refused("cool", "cooldown")
+	acted("rated")
+	acted("rated")
+	refused("rated", "rate")
+	acted("free")
+	acted("free")
+	refused("free", "rate")
+	if changes, _ := p.seen(); changes != 5 {
+		t.Errorf("%d changes", changes)
+	}
+}
+
+func TestAStormWaitsForAPerson(t *testing.T) {
+	p := newPlant(t)
+	w := newWorld(t, "guards: {storm: {runs: 3, within: 1m}}\n", p.guardedBy("flood", "{}"))
+	var all []string
+	for range 8 {
+		all = append(all, w.fires("flood"))
+	}
+	for _, id := range all[3:] {
+		w.until(id, "held by the breaker", func(r run.Run) bool { return r.Admission != nil && r.Admission.Guard == ledger.GuardStorm })
+	}
+	for _, id := range all[:3] {
+		w.ended(id)
+	}
+	if changes, _ := p.seen(); changes != 3 {
+		t.Fatalf("%d changes with the breaker open", changes)
+	}
+	if _, err := w.e.ledger.Apply(t.Context(), ledger.Op{Reset: &ledger.Reset{By: "ada"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range all {
+		if r := w.ended(id); r.Outcome != run.Fixed {
+			t.Errorf("%s: %s (%s)", id, r.Outcome, r.OutcomeReason)
+		}
+	}
+}
+
+func TestAHaltHoldsWithinASecond(t *testing.T) {
+	p := newPlant(t)
+	w := newWorld(t, "", p.guardedBy("any", "{}"))
+	if _, err := w.e.halt.Halt("ada", "a test", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	id := w.fires("any")
+	w.until(id, "halted", func(r run.Run) bool { return r.Admission != nil && r.Admission.Guard == ledger.GuardHalt })
+	if err := w.e.halt.Resume("ada", ""); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.ended(id); r.Outcome != run.Fixed {
+		t.Errorf("%s (%s)", r.Outcome, r.OutcomeReason)
+	}
+}
