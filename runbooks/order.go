@@ -8,11 +8,6 @@ import (
 	"github.com/runbook-engine/runbook/internal/diag"
 )
 
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
-}
-
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func texts(problems diag.List) string {
