@@ -35,13 +35,18 @@ var needs = map[string]access{
 	"list-runs":     {identity.Viewer, anywhere},
 	"get-run":       {identity.Viewer, anywhere},
 	"follow-run":    {identity.Viewer, anywhere},
+	"list-queue":    {identity.Viewer, anywhere},
+	"list-windows":  {identity.Viewer, anywhere},
+	"list-trust":    {identity.Viewer, anywhere},
+	"plan-run":      {identity.Viewer, anywhere},
 	"start-run":     {identity.Operator, anywhere},
 	"cancel-run":    {identity.Operator, ofRun},
 	"approve-run":   {identity.Approver, ofRun},
 	"deny-run":      {identity.Approver, ofRun},
 	// To stop is allowed to all who may start something.
-	"halt":   {identity.Operator, anywhere},
-	"resume": {identity.Admin, everywhere},
+	"halt":        {identity.Operator, anywhere},
+	"resume":      {identity.Admin, everywhere},
+	"reset-storm": {identity.Admin, everywhere},
 }
 
 // roleExtension is where the OpenAPI document has the role.

@@ -15,8 +15,10 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/halt"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -38,6 +40,12 @@ type Deps struct {
 	Version string
 	Audit   *audit.Log
 	Halt    *halt.Switch
+	Ledger  *admission.Client
+	// Windows is every maintenance window at a time, now or later.
+	Windows func(time.Time) []runbooks.Window
+	// Environment and Guards are the engine's own, for all runbooks.
+	Environment runbooks.Environment
+	Guards      ledger.Limits
 	// Escalates reports that the engine can raise alerts: without it, nobody is
 	// told by a runbook that says escalate.
 	Escalates bool
@@ -62,6 +70,8 @@ func New(d Deps) http.Handler {
 	s.runs()
 	s.events()
 	s.decisions()
+	s.guards()
+	s.plans()
 	mux.HandleFunc("/", s.noSuchPath)
 	return s.tellHalted(s.looking(mux))
 }

@@ -172,6 +172,9 @@ func newBench(t *testing.T) *bench {
 	b.as(identity.Anything(actor))
 	b.ledger = admission.New(c, queue, func() ledger.Limits { return b.limits })
 	b.open = func(time.Time) bool { return false }
+	if err := b.ledger.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(b.endLedger)
 	handler := api.New(api.Deps{
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,

@@ -33,9 +33,10 @@ type ResumeRequest struct {
 
 // Status is how the engine is.
 type Status struct {
-	Name    string       `json:"name" doc:"Always engine."`
-	Version string       `json:"version"`
-	Halt    *ledger.Halt `json:"halt,omitempty" doc:"The kill switch, where it is on."`
+	Name    string          `json:"name" doc:"Always engine."`
+	Version string          `json:"version"`
+	Halt    *ledger.Halt    `json:"halt,omitempty" doc:"The kill switch, where it is on."`
+	Storm   *ledger.Breaker `json:"storm,omitempty" doc:"The storm breaker, while it is open."`
 	// Warnings are what keeps the engine from doing all of its work.
 	Warnings []string `json:"warnings,omitempty" doc:"What is not as it should be, such as other engines that may not have heard of a halt."`
 }
@@ -53,8 +54,10 @@ func (s *server) halt() {
 	huma.Register(s.api, operation("resume", http.MethodPost, "/resume", "Let everything go on", http.StatusServiceUnavailable), s.resumeAll)
 }
 
-func (s *server) getStatus(context.Context, *struct{}) (*statusOutput, error) {
-	return &statusOutput{s.status()}, nil
+func (s *server) getStatus(ctx context.Context, _ *struct{}) (*statusOutput, error) {
+	out := s.status()
+	s.storm(ctx, &out)
+	return &statusOutput{out}, nil
 }
 
 func (s *server) status() Status {

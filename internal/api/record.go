@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/runbooks"
@@ -12,6 +13,9 @@ func startEntry(p runbooks.Plan, decision string) audit.Entry {
 	e := audit.Entry{
 		Kind: audit.Decision, Actor: p.Actor, Reason: p.Reason, Run: p.RunID(), Runbook: p.Runbook, Digest: p.Digest,
 		Episode: p.Episode, Decision: decision + " " + string(p.Mode),
+	}
+	if len(p.Override) > 0 {
+		e.Decision += ", sets aside " + strings.Join(p.Override, ", ")
 	}
 	if params, err := json.Marshal(p.Params); err == nil {
 		e.Params = params
