@@ -141,7 +141,8 @@ func TestFieldsThatDoNotGoTogether(t *testing.T) {
 		"temporal: {address: somewhere}":                  `1:12 temporal.address "somewhere" is no address`,
 		"temporal: {address: 'a:1', tls: {cert_file: a}}": "1:12 temporal.tls.cert_file and",
 		"auth: {tokens: [{name: a, token_file: a}, {name: a, token_file: b}]}": `1:8 auth: the name "a" is used twice`,
-		"webhook: {receiver: 'a('}": "1:21 webhook.receiver is no pattern",
+		"webhook: {receiver: 'a('}": "1:11 webhook.receiver is no pattern",
+		"webhook: {reconcile: 1s}":  "1:11 webhook.reconcile must be at least 10s",
 		"alertmanagers: [people]":   `1:16 no alertmanager connection "people"`,
 		"connections: {a: {alertmanager: {url: 'http://a'}}, b: {alertmanager: {url: 'http://b'}}}": "1:1 several alertmanager connections",
 	} {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/runbook-engine/runbook/internal/reconcile"
 	"github.com/runbook-engine/runbook/internal/webhook"
 )
@@ -37,7 +39,13 @@ func (e *Engine) reconcile(ctx context.Context) {
 	}
 }
 
+// leastReconcile keeps a mistyped unit from asking all the time.
+const leastReconcile = model.Duration(10 * time.Second)
+
 func (w Webhook) check() error {
+	if w.Reconcile > 0 && w.Reconcile < leastReconcile {
+		return fmt.Errorf("webhook.reconcile must be at least %s, or 0s to turn it off", leastReconcile)
+	}
 	if _, err := regexp.Compile(w.Receiver); err != nil {
 		return fmt.Errorf("webhook.receiver is no pattern: %w", err)
 	}

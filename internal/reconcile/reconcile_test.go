@@ -324,6 +324,27 @@ func TestMissedAlertsAreActedOnOnce(t *testing.T) {
 	d.has(map[string][]string{"missed": {}})
 }
 
+func TestItLooksAgainUntilItCan(t *testing.T) {
+	d := newDesk(t, func(o *reconcile.Options) { o.Every = 50 * time.Millisecond })
+	d.raise(d.alert("1"))
+	ctx, stop := context.WithCancel(t.Context())
+	ended, asked := make(chan struct{}), 0
+	go func() {
+		defer close(ended)
+		d.reconciler.Run(ctx, func() error {
+			if asked++; asked < 3 {
+				return fmt.Errorf("temporal does not answer")
+			}
+			return nil
+		})
+	}()
+	d.has(map[string][]string{"1": {}})
+	d.raise(d.alert("2"))
+	d.has(map[string][]string{"1": {}, "2": {}})
+	stop()
+	<-ended
+}
+
 func TestAlertsOfOtherReceiversAndMutedOnesAreLeftAlone(t *testing.T) {
 	d := newDesk(t, func(o *reconcile.Options) { o.Receivers = "" })
 	d.raise(d.alert("1"))
