@@ -105,6 +105,22 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A day is as long as it is where the calendar is: the clocks change on some.
+func TestDaysOnWhichTheClocksChange(t *testing.T) {
+	for event, times := range map[string]string{
+		"DTSTART;VALUE=DATE:20261025":                                  "-2026-10-24T21:59:59Z +2026-10-24T22:00:00Z +2026-10-25T22:59:59Z -2026-10-25T23:00:00Z",
+		"DTSTART;VALUE=DATE:20260329":                                  "-2026-03-28T22:59:59Z +2026-03-28T23:00:00Z +2026-03-29T21:59:59Z -2026-03-29T22:00:00Z",
+		"DTSTART;VALUE=DATE:20260325\nRRULE:FREQ=DAILY;UNTIL=20260329": "+2026-03-29T21:59:59Z -2026-03-29T22:00:00Z -2026-03-30T12:00:00Z",
+	} {
+		cal := parse(t, vcalendar(event), zone(t, "Europe/Berlin"))
+		for _, one := range strings.Fields(times) {
+			if _, open := cal.Open(at(t, one[1:])); open != (one[0] == '+') {
+				t.Errorf("%s: open is %v at %s", event, open, one[1:])
+			}
+		}
+	}
+}
+
 func TestTimesWithoutAZone(t *testing.T) {
 	const floating = "DTSTART:20261120T090000\nDURATION:PT1H"
 	named := strings.Replace(vcalendar(floating), "VERSION:2.0\r\n", "VERSION:2.0\r\nX-WR-TIMEZONE:Europe/Berlin\r\n", 1)

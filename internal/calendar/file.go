@@ -37,7 +37,6 @@ func (f *File) Read() (*Calendar, error) {
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.seen, f.calendar, f.err = nil, nil, nil
 		return nil, fmt.Errorf("read the calendar: %w", err)
 	}
 	if f.seen == nil || !unchanged(f.seen, info) {
