@@ -21,6 +21,7 @@ type execFlags struct {
 	set                 []string
 	dryRun, yes, detach bool
 	reason              string
+	override            []string
 }
 
 func (p *program) execCommand() *cobra.Command {
@@ -42,6 +43,7 @@ reach; 4 refused by a guard or a condition.`,
 		Example: `  runbook exec db-pool-exhausted --set database=orders --dry-run
   runbook exec db-pool-exhausted --set database=orders --reason "INC-4711"
   runbook exec db-pool-exhausted --set database=orders --config runbook.yaml --yes
+  runbook exec db-pool-exhausted --set database=orders --override cooldown --reason "INC-4711"
   runbook exec db-pool-exhausted --set database=orders --yes --detach --server http://engine:7250`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +58,8 @@ reach; 4 refused by a guard or a condition.`,
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "with a server: print the id of the run and leave")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "`TEXT` for the record: why")
+	cmd.Flags().StringSliceVar(&f.override, "override", nil, "in an emergency: set a `GUARD` aside, with --reason; needs the role admin; repeat for more")
+	mustComplete(cmd, "override", "storm", "queue", "concurrency", "resource", "cooldown", "rate", "approval")
 	cmd.MarkFlagsMutuallyExclusive("dry-run", "detach")
 	return cmd
 }
@@ -72,6 +76,9 @@ func (p *program) exec(ctx context.Context, r *reach, name string, f execFlags, 
 	params, err := parseSet(f.set)
 	if err != nil {
 		return err
+	}
+	if len(f.override) > 0 && f.reason == "" {
+		return usage("--override takes a --reason")
 	}
 	url := r.url(p)
 	if f.detach && url == "" {
@@ -181,7 +188,9 @@ func looked(dry run.Run) bool {
 }
 
 func (x *execution) request(mode runbooks.Mode, id string) api.Start {
-	return api.Start{Runbook: x.name, Params: x.params, Mode: mode, Reason: x.flags.reason, RequestID: id}
+	return api.Start{
+		Runbook: x.name, Params: x.params, Mode: mode, Reason: x.flags.reason, RequestID: id, Override: x.flags.override,
+	}
 }
 
 func newRequestID() string { return strings.ToLower(rand.Text()[:10]) }

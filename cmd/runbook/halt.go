@@ -96,8 +96,6 @@ type turn struct {
 	line audit.Entry
 }
 
-var errWhichSwitch = usage("say which engine: --server URL, or on its own machine --config FILE or --data-dir DIR")
-
 // turnSwitch asks the server. Where none answers and the environment says where
 // its state is, the switch is turned there.
 func (p *program) turnSwitch(ctx context.Context, r *reach, output string, t turn) error {
@@ -105,7 +103,7 @@ func (p *program) turnSwitch(ctx context.Context, r *reach, output string, t tur
 	url := r.url(p)
 	local := r.config != "" || r.dataDir != "" || p.env("RUNBOOK_CONFIG") != "" || p.env("RUNBOOK_DATA_DIR") != ""
 	if url == "" && !local {
-		return errWhichSwitch
+		return errWhichEngine
 	}
 	if url == "" {
 		return p.turnHere(r, output, t)
@@ -183,12 +181,14 @@ func (p *program) showStatus(status api.Status, output string) error {
 	if output == "json" {
 		return p.json(status)
 	}
-	text := "not halted"
+	lines := []string{"not halted"}
 	if status.Halt != nil {
-		text = terminal.Halt(*status.Halt, time.Now())
+		lines = []string{terminal.Halt(*status.Halt, time.Now())}
 	}
-	_, err := fmt.Fprintln(p.out, text)
-	return err
+	if status.Storm != nil {
+		lines = append(lines, terminal.Storm(*status.Storm, time.Now()))
+	}
+	return p.screen().Print(lines...)
 }
 
 // tellHalted says at the top of a command's output, beside it, that the engine

@@ -60,7 +60,8 @@ Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		p.execCommand(), p.runsCommand(), p.approveCommand(), p.denyCommand(), p.haltCommand(), p.resumeCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
+		p.execCommand(), p.runsCommand(), p.approveCommand(), p.denyCommand(), p.haltCommand(), p.resumeCommand(),
+		p.statusCommand(), p.queueCommand(), p.stormCommand(), p.windowsCommand(), p.trustCommand(), p.planCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.actionsCommand(),
 		p.schemaCommand(), p.serveCommand(), p.labCommand(), p.completionCommand(), p.versionCommand(),
 	)
 	p.markBegun(root)

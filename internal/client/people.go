@@ -32,3 +32,28 @@ func (c *Client) Approve(ctx context.Context, id string, d api.Decide) error {
 func (c *Client) Deny(ctx context.Context, id string, d api.Decide) error {
 	return c.call(ctx, http.MethodPost, "/runs/"+url.PathEscape(id)+"/deny", d, nil)
 }
+
+// Queue is the runs that wait, the first of them.
+func (c *Client) Queue(ctx context.Context) (list []api.Waiting, err error) {
+	return list, c.call(ctx, http.MethodGet, "/queue", nil, &list)
+}
+
+// Windows are the maintenance windows.
+func (c *Client) Windows(ctx context.Context) (list []api.Window, err error) {
+	return list, c.call(ctx, http.MethodGet, "/windows", nil, &list)
+}
+
+// Trust is what each runbook may do by itself.
+func (c *Client) Trust(ctx context.Context) (list []api.Trust, err error) {
+	return list, c.call(ctx, http.MethodGet, "/trust", nil, &list)
+}
+
+// Plan is what the guards would say to a run.
+func (c *Client) Plan(ctx context.Context, plan api.Plan) (list []api.GuardSays, err error) {
+	return list, c.call(ctx, http.MethodPost, "/plan", plan, &list)
+}
+
+// ResetStorm closes the storm breaker.
+func (c *Client) ResetStorm(ctx context.Context, reset api.StormReset) (status api.Status, err error) {
+	return status, c.call(ctx, http.MethodPost, "/storm/reset", reset, &status)
+}

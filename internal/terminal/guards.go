@@ -22,6 +22,12 @@ func Halt(h ledger.Halt, now time.Time) string {
 	return Clean(text)
 }
 
+// Storm is an open breaker in one line.
+func Storm(b ledger.Breaker, now time.Time) string {
+	return fmt.Sprintf("STORM %s: alerts started %s within %s; runs of alerts wait until a person says runbook storm reset",
+		Ago(b.Since, now), count(b.Runs, "run"), b.Within)
+}
+
 // Consent is what a run asks people for, and what they have said; nothing where
 // it asks for nothing.
 func (t *Terminal) Consent(r run.Run, now time.Time) []string {
@@ -103,7 +109,7 @@ func admissionText(a run.Admission) string {
 	if a.Waited != "" {
 		text += fmt.Sprintf(" (waited %s)", a.Waited)
 	}
-	return Clean(text)
+	return strings.TrimSpace(Clean(text))
 }
 
 // guardFacts are the same for the timeline, with what is past.
@@ -124,6 +130,9 @@ func (t *Terminal) guardFacts(r run.Run, now time.Time) (rows [][]string) {
 			text += t.style.dim.Render("  the runbook says " + string(a.Level))
 		}
 		add("autonomy", strings.TrimRight(text+"  "+Clean(strings.Join(a.Why, "; ")), " "))
+	}
+	for _, remedy := range r.Remedies {
+		add("remedy", t.style.strong.Render(Clean(remedy.ID))+"  "+t.verdict(remedy.Outcome, remedy.Reason))
 	}
 	for i, line := range t.Consent(r, now) {
 		name := ""

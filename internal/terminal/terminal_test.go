@@ -106,6 +106,12 @@ func TestLooks(t *testing.T) {
 		"timeline": plain.Timeline(bad(), *at(90)),
 		"tree":     plain.Tree(bad(), *at(90), 0),
 		"half":     plain.Tree(half(), *at(1), 0),
+		"asked":    plain.Tree(asked(), *at(1), 0),
+		"halted":   plain.Tree(standing(), *at(1), 0),
+		"queued":   plain.Tree(queued(), *at(1), 0),
+		"guarded":  plain.Timeline(answered(), *at(90)),
+		"guards":   plain.Guards(says()),
+		"trust":    trustTexts(),
 		"result":   plain.Result(bad(), "runbook runs show release.4f-1"),
 		"plan":     plain.Plan(doc, planned),
 	} {
