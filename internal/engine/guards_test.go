@@ -168,6 +168,12 @@ func TestCooldownAndRates(t *testing.T) {
 	acted("free")
 	acted("free")
 	refused("free", "rate")
+	_, text := get(t, w.e.URL()+"/metrics")
+	for _, want := range []string{`runbook_guard_refusals_total{guard="cooldown"} 1`, `runbook_guard_refusals_total{guard="rate"} 2`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
 	if changes, _ := p.seen(); changes != 5 {
 		t.Errorf("%d changes", changes)
 	}

@@ -51,6 +51,7 @@ type Metrics struct {
 	requests     *prometheus.CounterVec
 	requestTime  prometheus.Histogram
 	concluded    *prometheus.CounterVec
+	refusals     *prometheus.CounterVec
 	firstAction  prometheus.Histogram
 	actions      *prometheus.CounterVec
 	actionTime   *prometheus.HistogramVec
@@ -91,6 +92,7 @@ func (m *Metrics) receiver() {
 
 func (m *Metrics) runs() {
 	m.concluded = m.counters("runbook_runs_concluded_total", "Runs that ended, by runbook and outcome.", "runbook", "outcome")
+	m.refusals = m.counters("runbook_guard_refusals_total", "Runs that a guard refused, by guard.", "guard")
 	m.firstAction = m.histogram("runbook_alert_to_first_action_seconds",
 		"Time from an alert's startsAt until the first action of its run began.", append(latencies, 60, 120, 300, 600))
 	m.actions = m.counters("runbook_actions_total", "Uses of actions on targets, by result.", "action", "result")

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 )
 
@@ -8,6 +9,9 @@ import (
 // recorded once.
 func (m *Metrics) Concluded(r run.Run) {
 	m.concluded.WithLabelValues(r.Runbook, string(r.Outcome)).Inc()
+	if a := r.Admission; a != nil && a.State == ledger.Refused {
+		m.refusals.WithLabelValues(string(a.Guard)).Inc()
+	}
 	if r.Alert != nil && r.FirstActionAt != nil {
 		m.firstAction.Observe(r.FirstActionAt.Sub(r.Alert.StartsAt).Seconds())
 	}
