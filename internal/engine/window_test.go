@@ -127,6 +127,9 @@ func TestACalendarThatCanNotBeRead(t *testing.T) {
 	c := configOf(t, withCalendar)
 	var log bytes.Buffer
 	w := newWindows(c, slog.New(slog.NewTextHandler(&log, nil)))
+	if !strings.Contains(log.String(), "no such file") {
+		t.Error("nothing is in the log from the start")
+	}
 	w.now = func() time.Time { return clock(t, "2026-11-20T12:00:00Z") }
 	dir := filepath.Dir(c.Windows["freeze"].calendar.Path())
 	expect := func(open, known float64, logged string) {
