@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
@@ -34,27 +35,20 @@ func signals(t *testing.T, workflowID string) (names []string) {
 	return names
 }
 
-// rows are the runs for one alert, oldest first.
-func (d *desk) rows(a map[string]any) (rows []runs.Row) {
+// run is the one for an alert.
+func (d *desk) run(a map[string]any) runs.Row {
 	d.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for len(rows) == 0 && time.Now().Before(deadline) {
-		all, err := d.options.Runs.List(d.t.Context(), runs.Filter{Limit: 10_000})
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		fingerprint := (&runbooks.Alert{Labels: a["labels"].(map[string]string)}).Labels["serial"]
-		for _, row := range all {
-			plan, err := d.options.Runs.Plan(d.t.Context(), row.ID)
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			if plan.Alert != nil && plan.Alert.Labels["serial"] == fingerprint {
-				rows = append([]runs.Row{row}, rows...)
-			}
-		}
+	labels := model.LabelSet{}
+	for name, value := range a["labels"].(map[string]string) {
+		labels[model.LabelName(name)] = model.LabelValue(value)
 	}
-	return rows
+	episode := runbooks.Alert{Fingerprint: labels.Fingerprint().String(), StartsAt: a["startsAt"].(time.Time).Truncate(time.Millisecond)}
+	name := strings.ToLower(string(labels["alertname"]))
+	row, err := d.options.Runs.Find(d.t.Context(), runbooks.RunID(name, episode.Episode()))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return row
 }
 
 func later(a map[string]any, by time.Duration) map[string]any {
@@ -67,7 +61,7 @@ func TestAFiringWithinHealthyDelayBelongsToTheRunBefore(t *testing.T) {
 	second := later(first, 10*time.Second)
 	third := later(first, 20*time.Second)
 	d.tell(http.StatusOK, first)
-	id := workflowOf(d.rows(first)[0].ID)
+	id := runbooks.WorkflowID(d.run(first).ID)
 	d.tell(http.StatusOK, with(later(first, 0), "status", "resolved"))
 	d.tell(http.StatusOK, second)
 	d.tell(http.StatusOK, second)
@@ -87,14 +81,12 @@ func TestAFiringWithinHealthyDelayBelongsToTheRunBefore(t *testing.T) {
 	d.decided(map[string]int{"received": 8, "matched": 5, "started": 2, "resolved": 3, "flapping": 3})
 }
 
-func workflowOf(runID string) string { return runbooks.WorkflowID(runID) }
-
 func TestAFiringAfterTheRunBeforeHasEndedIsANewOne(t *testing.T) {
 	d := newDesk(t, nil)
 	first := with(alert("Flaps"), "startsAt", time.Now().Add(-time.Minute))
 	d.tell(http.StatusOK, first)
 	d.tell(http.StatusOK, with(later(first, 0), "status", "resolved"))
-	if err := dial(t, server).TerminateWorkflow(t.Context(), workflowOf(d.rows(first)[0].ID), "", "test"); err != nil {
+	if err := dial(t, server).TerminateWorkflow(t.Context(), runbooks.WorkflowID(d.run(first).ID), "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	d.tell(http.StatusOK, later(first, 10*time.Second))
@@ -114,7 +106,7 @@ func TestTheEndOfAnAlertEndsItsPage(t *testing.T) {
 	d := newDesk(t, nil)
 	acts := alert("Acts")
 	d.tell(http.StatusOK, acts)
-	id := d.rows(acts)[0].ID
+	id := d.run(acts).ID
 	page := workflows.PageID(id)
 	if _, err := dial(t, server).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: page, TaskQueue: "nobody"}, workflows.PageType, workflows.Page{ID: id}); err != nil {
 		t.Fatal(err)
@@ -146,7 +138,7 @@ func TestTheActorIsWhoseCredentialsCame(t *testing.T) {
 		acts := alert("Acts")
 		d.as = name
 		d.tell(http.StatusOK, acts, with(alert("Idle")))
-		if got := d.rows(acts)[0].Actor; got != want {
+		if got := d.run(acts).Actor; got != want {
 			t.Errorf("the actor for %q is %q", name, got)
 		}
 		d.inAudit(fmt.Sprintf(`"actor":%q`, want))
