@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -18,6 +19,7 @@ const (
 	UpdateApply   = "apply"    // (ledger.Limits, []ledger.Op) gives []ledger.Answer
 	QuerySnapshot = "snapshot" // gives ledger.Snapshot
 	MemoBrief     = "brief"    // ledger.Brief, which can be read while no worker is there
+	ErrorAgain    = "again"    // type of the error of an update that came between two executions
 )
 
 // RegisterLedger makes a worker able to keep the ledger.
@@ -46,7 +48,7 @@ func KeepLedger(ctx workflow.Context, s LedgerState) error {
 	if err := workflow.SetQueryHandler(ctx, QuerySnapshot, func() (ledger.Snapshot, error) { return k.ledger.Snapshot(), nil }); err != nil {
 		return fmt.Errorf("answer queries of the ledger: %w", err)
 	}
-	if err := workflow.SetUpdateHandler(ctx, UpdateApply, k.apply); err != nil {
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateApply, k.apply, workflow.UpdateHandlerOptions{Validator: k.admits}); err != nil {
 		return fmt.Errorf("take operations on the ledger: %w", err)
 	}
 	k.publish(ctx)
@@ -115,9 +117,21 @@ func earlier(next, armed time.Time) bool {
 	return !next.IsZero() && (armed.IsZero() || next.Before(armed))
 }
 
+// admits nothing more when it is time for the next execution: it begins only
+// when everybody has been told, and under load that would be never.
+func (k *keeper) admits(ctx workflow.Context, _ ledger.Limits, _ []ledger.Op) error {
+	if k.full(ctx) {
+		return temporal.NewApplicationError("the ledger begins anew; ask again", ErrorAgain)
+	}
+	return nil
+}
+
+func (k *keeper) full(ctx workflow.Context) bool {
+	return k.taken >= k.state.Updates || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+}
+
 func (k *keeper) finished(ctx workflow.Context) bool {
-	return (k.taken >= k.state.Updates || workflow.GetInfo(ctx).GetContinueAsNewSuggested()) &&
-		k.telling == 0 && workflow.AllHandlersFinished(ctx)
+	return k.full(ctx) && k.telling == 0 && workflow.AllHandlersFinished(ctx)
 }
 
 func (k *keeper) next(ctx workflow.Context) error {
@@ -151,7 +165,6 @@ func (k *keeper) tell(ctx workflow.Context, e ledger.Effect) {
 		if err != nil {
 			workflow.GetLogger(ctx).Warn("the ledger could not reach a run", "run", e.Run, "error", err)
 			k.ledger.Gone(e.Run)
-			k.carryOut(ctx, k.ledger.Tick(workflow.Now(ctx)))
 		}
 	})
 }

@@ -45,7 +45,7 @@ type reply struct {
 const (
 	maxBatch   = 200
 	maxAsk     = 10 * time.Second
-	firstPause = 50 * time.Millisecond
+	firstPause = 20 * time.Millisecond
 	maxPause   = time.Second
 )
 
@@ -78,6 +78,9 @@ func (c *Client) Apply(ctx context.Context, op ledger.Op) (ledger.Answer, error)
 		if err == nil {
 			return answer, nil
 		}
+		if again(err) {
+			pause = firstPause
+		}
 		if permanent(err) || !sleep(ctx, pause) {
 			return ledger.Answer{}, fmt.Errorf("ask the ledger: %w", err)
 		}
@@ -93,13 +96,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// again says that the ledger is there, and about to begin anew.
+func again(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == workflows.ErrorAgain
+}
+
 // permanent errors are not worth asking again.
 func permanent(err error) bool {
 	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return !again(err)
+	}
 	var invalid *serviceerror.InvalidArgument
 	var denied *serviceerror.PermissionDenied
 	var namespace *serviceerror.NamespaceNotFound
-	return errors.As(err, &app) || errors.As(err, &invalid) || errors.As(err, &denied) || errors.As(err, &namespace)
+	return errors.As(err, &invalid) || errors.As(err, &denied) || errors.As(err, &namespace)
 }
 
 func (c *Client) ask(ctx context.Context, op ledger.Op) (ledger.Answer, error) {

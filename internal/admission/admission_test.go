@@ -128,6 +128,40 @@ func TestNothingIsLostWhileTheLedgerBeginsAnewUnderLoad(t *testing.T) {
 	}
 }
 
+// Turns are signalled all the time, and still the ledger gets to begin anew.
+func TestTheLedgerBeginsAnewWhileItTellsRuns(t *testing.T) {
+	d := newDesk(t, lease(30*time.Second), 5)
+	const players, each = 4, 5
+	start := starter(d.temporal)
+	together(players, func(i int) {
+		own := d.another(d.temporal)
+		ask := func(op ledger.Op) ledger.State {
+			a, err := own.Apply(t.Context(), op)
+			if err != nil {
+				t.Error(err)
+			}
+			return a.State
+		}
+		for n := range each {
+			run := fmt.Sprintf("heal.anew-%d-%d", i, n)
+			if err := start(t.Context(), run); err != nil {
+				t.Error(err)
+			}
+			for ask(admit(run, "db")) == ledger.Queued {
+				time.Sleep(5 * time.Millisecond)
+			}
+			ask(ledger.Op{Release: &ledger.Release{Run: run, Acted: true}})
+		}
+	})
+	s, err := d.Snapshot(t.Context())
+	if err != nil || s.Queued != 0 || len(s.Leases) != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if n := d.executions(); n < players*each/5 {
+		t.Errorf("%d executions of the ledger", n)
+	}
+}
+
 func TestTheLedgerOutlivesItsWorker(t *testing.T) {
 	d := newDesk(t, lease(time.Minute), 0)
 	first := d.admit("heal.1", "db")

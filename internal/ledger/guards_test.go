@@ -204,7 +204,12 @@ func TestAHaltStopsTheClockOfThoseWhoWait(t *testing.T) {
 	d.wait(time.Minute)
 	d.admit(ledger.Admit{Run: "restart.2", Resource: "db"})
 	d.wait(9 * time.Hour)
+	d.admit(ledger.Admit{Run: "restart.3", Resource: "web"})
+	if len(d.told) != 0 {
+		t.Fatalf("told while halted: %+v", d.told)
+	}
 	d.do(ledger.Op{Resume: &ledger.Resume{By: "ann"}})
+	d.expectTurns("restart.3")
 	d.wait(time.Hour - 11*time.Second)
 	if len(d.told) != 0 {
 		t.Fatalf("told %+v", d.told)

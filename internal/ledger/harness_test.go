@@ -72,7 +72,6 @@ func (d *desk) wait(t time.Duration) {
 			d.now = next
 		}
 		d.told = append(d.told, d.l.Tick(d.now)...)
-		d.reread()
 	}
 }
 

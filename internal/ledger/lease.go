@@ -157,5 +157,6 @@ func (l *Ledger) expireLeases() {
 func (l *Ledger) Gone(run string) {
 	if h := l.runs[run]; h != nil && h.Unheard {
 		l.release(Release{Run: run})
+		l.more = l.Queue.Len > 0
 	}
 }

@@ -96,6 +96,7 @@ func TestARunThatLostItsLeaseIsNotHeldUpByItself(t *testing.T) {
 
 func TestReplaceStopsTheHolder(t *testing.T) {
 	d := newDesk(t)
+	d.rereads = 1000 // a ledger that was read back looks at everybody anew
 	d.admitted(ledger.Admit{Run: "restart.1", Resource: "db"})
 	d.admit(ledger.Admit{Run: "restart.2", Resource: "db", Severity: "page"})
 	older := ledger.Admit{Run: "restart.3", Resource: "db", OnConflict: "replace"}
@@ -150,6 +151,7 @@ func TestAPersonTakesALeaseByForce(t *testing.T) {
 
 func TestMaxRuns(t *testing.T) {
 	d := newDesk(t)
+	d.rereads = 1000
 	d.limits.MaxRuns = 2
 	d.admitted(ledger.Admit{Run: "restart.1"})
 	d.admitted(ledger.Admit{Run: "restart.2"})
@@ -170,6 +172,9 @@ func TestTimeDoesNotGoBack(t *testing.T) {
 	d.admitted(ledger.Admit{Run: "restart.1", Resource: "db"})
 	d.now = start.Add(-time.Hour)
 	d.is(d.admit(ledger.Admit{Run: "restart.2", Resource: "db", OnConflict: "drop"}), ledger.Refused, ledger.GuardResource)
+	d.admitted(ledger.Admit{Run: "restart.3", Resource: "web"})
+	d.now = start.Add(10 * time.Second)
+	d.is(d.admit(ledger.Admit{Run: "restart.4", Resource: "web", OnConflict: "drop"}), ledger.Refused, ledger.GuardResource)
 	if at := d.l.Next(); at.Before(start.Add(30 * time.Second)) {
 		t.Errorf("free at %s", at)
 	}

@@ -80,9 +80,6 @@ func (q *queue) remove(e *entry) {
 			return
 		}
 		g.Entries = slices.Delete(g.Entries, i, i+1)
-		if i < g.cursor {
-			g.cursor--
-		}
 		q.Len--
 		if len(g.Entries) == 0 {
 			c.Groups = slices.Delete(c.Groups, gi, gi+1)

@@ -69,7 +69,7 @@ func New(now time.Time) *Ledger {
 func (l *Ledger) reindex() {
 	l.index = index{
 		runs: map[string]*lease{}, resources: map[string]*lease{}, waiting: map[string]*entry{},
-		accounts: map[string]*account{}, ended: map[uint64]*ended{}, dirty: true,
+		accounts: map[string]*account{}, ended: map[uint64]*ended{}, dirty: true, more: l.Queue.Len > 0,
 	}
 	for _, held := range l.Leases {
 		l.indexLease(held)
