@@ -41,6 +41,9 @@ type Plan struct {
 	Reason   string          `json:"reason,omitempty"`
 	// Override names guards that a person sets aside for this run, for Reason.
 	Override []string `json:"override,omitempty"`
+	// Only is globs of which one must fit each target that is changed: what whoever
+	// asked for the run is limited to.
+	Only []string `json:"only,omitempty"`
 	// Refusal is why this run must not do anything. Such a run is recorded and
 	// ends at once.
 	Refusal string `json:"refusal,omitempty"`

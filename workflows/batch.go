@@ -3,6 +3,9 @@ package workflows
 import (
 	"fmt"
 	"math"
+	"path"
+	"slices"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -28,6 +31,17 @@ func blastRadius(limit *runbooks.MaxTargets, s actions.Selection) string {
 		return "guards.max_targets has a percentage and the size of the population is not known"
 	case limit.Percent > 0 && float64(n)*100 > limit.Percent*float64(s.Population):
 		return fmt.Sprintf("%d of %d targets selected, guards.max_targets allows %v %%", n, s.Population, limit.Percent)
+	}
+	return ""
+}
+
+// outside is why a selection goes beyond what whoever asked is limited to, or
+// empty.
+func outside(globs []string, targets []actions.Target) string {
+	for _, t := range targets {
+		if len(globs) > 0 && !slices.ContainsFunc(globs, func(g string) bool { ok, err := path.Match(g, t.ID); return err == nil && ok }) {
+			return fmt.Sprintf("%s is not one of the targets that whoever asked is limited to: %s", t.ID, strings.Join(globs, ", "))
+		}
 	}
 	return ""
 }

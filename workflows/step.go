@@ -126,6 +126,9 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 	if !p.Risk.Writes() {
 		return selection.Targets, "", nil
 	}
+	if refusal := outside(r.plan.Only, selection.Targets); refusal != "" {
+		return selection.Targets, refusal, nil
+	}
 	guards := r.plan.Document.Guards
 	if refusal := blastRadius(guards.MaxTargets, selection); refusal != "" {
 		return selection.Targets, refusal, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/run"
 )
 
 func holder(grants ...identity.Grant) identity.Identity {
@@ -66,6 +67,23 @@ func TestEachOperationNeedsARole(t *testing.T) {
 	}
 	if denied := b.lines(audit.Denied); operations < 10 || len(denied) != 3*operations {
 		t.Errorf("%d operations, %d audit lines of denials", operations, len(denied))
+	}
+}
+
+// Who is limited to some targets starts runs, which touch no others.
+func TestRolesAreLimitedToTargets(t *testing.T) {
+	b := newBench(t)
+	limited := identity.Grant{Roles: []identity.Role{identity.Operator}, Targets: []string{"meter/cellar", "meter/c*"}}
+	b.as(holder(limited))
+	r := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live"}).ID, ended)
+	if got := b.meter.value.Load(); got != 0 || r.Outcome == run.Fixed || !strings.Contains(r.Steps[1].Reason, "meter/hall is not one of the targets") {
+		t.Errorf("meter %d, %s: %+v", got, r.Outcome, r.Steps)
+	}
+	limited.Targets = []string{"meter/*"}
+	b.as(holder(limited))
+	r = b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live"}).ID, ended)
+	if got := b.meter.value.Load(); got != 2 || r.Outcome != run.Fixed {
+		t.Errorf("meter %d, %s: %s", got, r.Outcome, r.OutcomeReason)
 	}
 }
 

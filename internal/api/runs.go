@@ -117,7 +117,8 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 	}
 	who := identity.FromContext(ctx)
 	plan, err := planOf(rb, in.Body, who.Name)
-	if denied := mayStart(who, plan); denied != nil {
+	plan.Only = who.Targets(identity.Operator, rb.Runbook)
+	if denied := who.For(identity.Operator, rb.Runbook); denied != nil {
 		return nil, s.denied(ctx, "start "+rb.Runbook, denied)
 	}
 	if problem := s.checkOverride(ctx, who, in.Body); problem != nil {
@@ -145,17 +146,6 @@ func (s *server) startRun(ctx context.Context, in *startInput) (*startOutput, er
 		out.Status = http.StatusOK
 	}
 	return out, nil
-}
-
-// mayStart checks what only the request says.
-func mayStart(who identity.Identity, plan runbooks.Plan) error {
-	if err := who.For(identity.Operator, plan.Runbook); err != nil {
-		return err
-	}
-	if plan.Mode == runbooks.ModeLive && who.Targets(identity.Operator, plan.Runbook) != nil {
-		return &identity.Denied{Who: who.Name, Need: identity.Operator, Scope: "for all targets of runbook " + plan.Runbook}
-	}
-	return nil
 }
 
 // planOf is the plan of a request. The plan is as complete as it can be made
