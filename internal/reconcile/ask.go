@@ -77,6 +77,7 @@ func (r *Reconciler) merge(answers []one) (looked, error) {
 		for _, a := range o.alerts {
 			all.firing[*a.Fingerprint] = true
 			r.seen.Add(*a.Fingerprint, struct{}{})
+			r.origins[r.Receiver.Origin(*a.Fingerprint)] = true
 		}
 		for _, g := range o.groups {
 			for _, listed := range g.Alerts {

@@ -495,3 +495,27 @@ func TestOnlyTheAlertsOfOurAlertmanagersCanBeGone(t *testing.T) {
 	}
 	d.has(map[string][]string{"ours": {"resolved"}, "elsewhere": {}, "stays": {}})
 }
+
+// One alert that both a message and our Alertmanager tell of is enough to know
+// from where its messages come.
+func TestTheOriginOfMessagesIsLearned(t *testing.T) {
+	d := newDesk(t, nil)
+	shared, brief, elsewhere := d.alert("shared"), d.alert("brief"), d.alert("elsewhere")
+	d.raise(shared)
+	d.tell(shared, "http://learned.example")
+	d.has(map[string][]string{"shared": {}})
+	rows, err := d.options.Runs.List(t.Context(), runs.Filter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.temporal.TerminateWorkflow(t.Context(), runbooks.WorkflowID(rows[0].ID), "", "the run has ended"); err != nil {
+		t.Fatal(err)
+	}
+	d.tell(brief, "http://learned.example")
+	d.tell(elsewhere, "http://elsewhere.example")
+	d.has(map[string][]string{"shared": {}, "brief": {}, "elsewhere": {}})
+	for range 3 {
+		d.look()
+	}
+	d.has(map[string][]string{"shared": {}, "brief": {"resolved"}, "elsewhere": {}})
+}

@@ -31,6 +31,7 @@ type episode struct {
 	// the alert had been over when it fired again.
 	before []time.Time
 	gap    time.Duration
+	origin string // externalURL of the message
 }
 
 // maxBefore bounds how many episodes of one alert are remembered.
@@ -62,10 +63,12 @@ func (e *episodes) fired(a *runbooks.Alert) (stale bool) {
 	known, ok := e.newest.Get(a.Fingerprint)
 	switch {
 	case !ok:
-		e.newest.Add(a.Fingerprint, episode{startsAt: a.StartsAt})
+		e.newest.Add(a.Fingerprint, episode{startsAt: a.StartsAt, origin: a.ExternalURL})
 		return false
 	case a.StartsAt.After(known.startsAt):
-		e.newest.Add(a.Fingerprint, known.again(a.StartsAt))
+		next := known.again(a.StartsAt)
+		next.origin = a.ExternalURL
+		e.newest.Add(a.Fingerprint, next)
 		return false
 	case a.StartsAt.Equal(known.startsAt):
 		return known.resolved
@@ -112,6 +115,14 @@ func (e *episodes) before(a *runbooks.Alert, delay time.Duration) []time.Time {
 		return nil
 	}
 	return known.before
+}
+
+// origin is from where an alert came, "" where that is not known.
+func (e *episodes) origin(fingerprint string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known, _ := e.newest.Peek(fingerprint)
+	return known.origin
 }
 
 // recall notes an episode by the id of its run, from before the engine started.

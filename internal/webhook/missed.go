@@ -37,6 +37,10 @@ func (r *Receiver) Gone(ctx context.Context, plan runbooks.Plan, endsAt time.Tim
 	return nil
 }
 
+// Origin is the externalURL of the message that last brought an alert; "" where
+// that is not known.
+func (r *Receiver) Origin(fingerprint string) string { return r.episodes.origin(fingerprint) }
+
 // Receivers are the names under which Alertmanager has sent to this engine,
 // sorted; also before it was last started.
 func (r *Receiver) Receivers() []string { return r.receivers.names() }
