@@ -3,7 +3,6 @@ package admission_test
 import (
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 )
 
@@ -20,24 +19,39 @@ type violation struct{ kind, text string }
 
 func (v violation) String() string { return v.kind + ": " + v.text }
 
+func sorted(history []event) map[string][]event {
+	by := map[string][]event{}
+	for _, e := range history {
+		by[e.Kind] = append(by[e.Kind], e)
+	}
+	return by
+}
+
+func refusals(history []event) map[string]int {
+	why := map[string]int{}
+	for _, e := range sorted(history)["refused"] {
+		why[e.Why]++
+	}
+	return why
+}
+
+// ample reports whether enough happened to show something.
+func ample(history []event) bool {
+	by, why := sorted(history), refusals(history)
+	return len(by["grant"]) >= 50 && len(by["write"]) >= 200 && len(by["reserve"]) >= 20 && why["cooldown"] > 0 && why["reserve"] > 0
+}
+
+func tell(history []event) string {
+	by := sorted(history)
+	return fmt.Sprintf("%d events: %d turns, %d effects, %d that came too late for the register, %d reservations, %d releases; refused %v",
+		len(history), len(by["grant"]), len(by["write"]), len(by["stale"]), len(by["reserve"]), len(by["release"]), refusals(history))
+}
+
 // judge looks for what must not be. It only reports what is certain: whatever
 // happened between the question and the answer may have happened at any time in
 // between.
-func judge(t *testing.T, r *register) []violation {
-	t.Helper()
-	by := map[string][]event{}
-	for _, e := range r.history {
-		by[e.Kind] = append(by[e.Kind], e)
-	}
-	why := map[string]int{}
-	for _, e := range by["refused"] {
-		why[e.Why]++
-	}
-	t.Logf("%d events: %d turns, %d effects and %d stale ones, %d reservations, %d releases; refused %v",
-		len(r.history), len(by["grant"]), len(by["write"]), r.stale, len(by["reserve"]), len(by["release"]), why)
-	if len(by["grant"]) < 30 || len(by["write"]) < 100 || len(by["reserve"]) < 10 || why["cooldown"] == 0 || why["reserve"] == 0 {
-		t.Errorf("too little happened to show anything")
-	}
+func judge(history []event) []violation {
+	by := sorted(history)
 	return slices.Concat(
 		heldTwices(by["grant"], by["believe"]), sameTokens(by["grant"]), staleWrites(by["write"]),
 		budgets(by["reserve"], time.Duration(targetRate.Per), targetRate.N), runBudgets(by["grant"], by["release"]),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,6 @@ type register struct {
 	fenced  bool
 	newest  map[string]int64
 	history []event
-	stale   int
 }
 
 // event is one line of the history. Times are in nanoseconds since 1970; what
@@ -45,15 +45,19 @@ func (r *register) note(e event) {
 	r.history = append(r.history, e)
 }
 
+func (r *register) events() []event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.history)
+}
+
 // write reports whether it was taken.
 func (r *register) write(run, resource string, token int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if token < r.newest[resource] {
-		r.stale++
-		if r.fenced {
-			return false
-		}
+	if r.fenced && token < r.newest[resource] {
+		r.history = append(r.history, event{Kind: "stale", Run: run, Resource: resource, Token: token})
+		return false
 	}
 	r.newest[resource] = max(r.newest[resource], token)
 	now := time.Now().UnixNano()
