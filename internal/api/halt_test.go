@@ -30,6 +30,9 @@ func TestHaltIsInEveryAnswerUntilItIsResumed(t *testing.T) {
 		if h := api.HaltOf(answer.Header); h == nil || h.Reason != reason || h.By != "eve" {
 			t.Errorf("%s does not say that the engine is halted: %q", path, answer.Header.Get(api.HaltedHeader))
 		}
+		if text := answer.Header.Get(api.HaltedHeader); strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%s: the header is not plain ASCII: %q", path, text)
+		}
 	}
 	b.as(holder(role(identity.Admin)))
 	answer = b.send(http.MethodPost, "/resume", api.ResumeRequest{Reason: "mended"}, &status)
