@@ -262,15 +262,15 @@ func TestTheStormBreaker(t *testing.T) {
 func TestTheBacklogOfAStormIsSkipped(t *testing.T) {
 	d := newDesk(t)
 	storm(d, 1)
-	d.limits.MaxRuns, d.rereads = 1, 100
+	d.limits.MaxRuns, d.rereads = 1, 10_000
 	d.admitted(ledger.Admit{Run: "restart.0"})
-	const backlog = 250
+	const backlog = 1050
 	for n := 1; n <= backlog; n++ {
 		d.admit(ledger.Admit{Run: fmt.Sprintf("restart.%d", n)})
 	}
 	d.is(d.admit(ledger.Admit{Run: "exec.1", Source: "exec"}), ledger.Queued, ledger.GuardConcurrency)
 	d.do(ledger.Op{Reset: &ledger.Reset{By: "ann", Skip: true}})
-	d.is(d.admit(ledger.Admit{Run: "restart.250"}), ledger.Refused, ledger.GuardStorm) // asks before it is told
+	d.is(d.admit(ledger.Admit{Run: "restart.1050"}), ledger.Refused, ledger.GuardStorm) // asks before it is told
 	d.is(d.admit(ledger.Admit{Run: "restart.new"}), ledger.Queued, ledger.GuardConcurrency)
 	d.wait(time.Second)
 	if len(d.told) < backlog-1 {

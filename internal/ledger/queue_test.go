@@ -239,8 +239,10 @@ func TestTrust(t *testing.T) {
 	if got = trust(); got.Demoted() || got.Failed == nil {
 		t.Errorf("%+v", got)
 	}
-	prove(5, "failed", 0) // late news
-	if got = trust(); got.Demoted() {
+	prove(7, "failed", 0) // late news
+	prove(-1, "passed", time.Second)
+	day := func(n int) time.Time { return start.Add(time.Duration(n) * 24 * time.Hour) }
+	if got = trust(); got.Demoted() || !got.Failed.At.Equal(day(11)) || !got.Passed.At.Equal(day(12)) {
 		t.Errorf("%+v", got)
 	}
 	for n := range 10 {
