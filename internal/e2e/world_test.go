@@ -43,7 +43,7 @@ func newHost(t testing.TB, config, books string) *host {
 	}
 	h := &host{t: t, dir: t.TempDir(), address: address}
 	h.write("books/books.yaml", books)
-	h.write("runbook.yaml", "listen: "+address+"\nrunbooks: [books]\ndata_dir: data\n"+config)
+	h.write("runbook.yaml", "listen: "+address+"\nrunbooks: [books]\ndata_dir: data\nguards: {storm: {runs: 0}}\n"+config)
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := os.ReadFile(h.log())
