@@ -160,3 +160,16 @@ func TestAnAlertMustFireForAWhileAndStill(t *testing.T) {
 		b.expect(b.do(doc), run.Fixed, "light hall")
 	})
 }
+
+func TestAPageThatCameAfterTheEndOfItsAlertIsEnded(t *testing.T) {
+	b := newBench(t, "hall")
+	p := b.plan(head + "on_resolve: finish\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\nverify: {do: lamp.count, until: value >= 9, every: 100ms, within: 2s}\n" + calls)
+	id := b.start(p)
+	b.acts()
+	b.resolve(p)
+	r := b.wait(id)
+	if r.Escalation == nil || !r.Escalation.Sent {
+		t.Fatalf("nobody was told: %s", describe(r))
+	}
+	b.eventually("the page is ended", func() bool { return len(b.told(workflows.EscalationAlert)) == 0 })
+}

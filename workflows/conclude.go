@@ -189,6 +189,10 @@ func (r *remediation) tell() {
 	if missed != "" {
 		r.event("escalation", "", "", "not every Alertmanager was told: "+missed)
 	}
+	// What ends the page came before there was one.
+	if r.alertOver {
+		EndPage(r.concluding, r.run.ID, PageEnd{By: "alertmanager", Reason: "the alert ended"})
+	}
 }
 
 func (r *remediation) mustTell() bool {

@@ -109,6 +109,7 @@ type remediation struct {
 	mustEscalate    bool         // nobody answered, and the document says what then
 	ended           string       // why no step is begun any more: the alert is over
 	relapses        int          // how often the alert ended and fired again
+	alertOver       bool         // by what Alertmanager said last
 	timeUp          string       // why the remedy under way begins nothing more
 	held            *Call        // the silence on the alert, while the run works
 	turn, decisions workflow.ReceiveChannel
@@ -172,6 +173,7 @@ func (r *remediation) listen(ctx workflow.Context) {
 			selector.AddReceive(firing, func(c workflow.ReceiveChannel, _ bool) {
 				c.Receive(ctx, nil)
 				r.relapses++
+				r.alertOver = false
 				r.event("firing", "", "", "the alert fires again")
 			})
 			selector.AddReceive(cancel, func(c workflow.ReceiveChannel, _ bool) {
@@ -187,6 +189,7 @@ func (r *remediation) listen(ctx workflow.Context) {
 // resolved takes the alert as over, at once or when it has stayed resolved for
 // long enough.
 func (r *remediation) resolved(ctx workflow.Context) {
+	r.alertOver = true
 	delay := duration(r.plan.Document.HealthyDelay)
 	if delay == 0 {
 		r.over("the alert ended")
