@@ -206,30 +206,54 @@ func (a *Activities) fires(ctx context.Context, p *runbooks.Plan, now time.Time)
 }
 
 // decide asks until there is an answer, or nothing more to ask about.
-func (r *remediation) decide() (bool, error) {
+func (r *remediation) decide() bool {
 	r.event("started", "", "", r.startText())
 	began := workflow.Now(r.concluding)
-	for again := false; ; again = true {
+	for again := false; ; {
 		q := r.question(0)
 		q.Again = again
 		var d Decided
 		if err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityDecide, q).Get(r.concluding, &d); err != nil {
-			return false, fmt.Errorf("decide on run %s: %w", r.run.ID, err)
+			d = r.undecided(err, began)
+		} else {
+			again = true
 		}
 		r.note(d, began)
 		switch {
 		case r.stopped():
 			r.conclude(run.Skipped, r.stop.reason)
-			return false, nil
+			return false
 		case d.Yes:
 			r.first = d.First
-			return true, nil
+			return true
 		case d.Until.IsZero():
 			r.conclude(run.Skipped, d.Reason)
-			return false, nil
+			return false
 		}
 		r.await(d.Until)
 	}
+}
+
+const (
+	decideAgain  = 5 * time.Second
+	decideWithin = time.Hour
+)
+
+// undecided: what is needed for a decision, such as the ledger or the audit file,
+// does not answer. Nothing is done without it, and the alert is not lost: it is
+// asked again, and in the end people are told.
+func (r *remediation) undecided(err error, began time.Time) Decided {
+	now := workflow.Now(r.concluding)
+	reason := "can not decide: " + message(err)
+	if now.Sub(began) >= decideWithin {
+		r.mustEscalate = r.plan.Document.Escalate != nil
+		return Decided{Reason: reason}
+	}
+	if r.undecidedFor != reason {
+		r.undecidedFor = reason
+		r.event("waiting", "", "", reason+"; asked again")
+	}
+	return Decided{Until: now.Add(decideAgain)}
 }
 
 // note keeps what was decided where people see it.
@@ -240,7 +264,7 @@ func (r *remediation) note(d Decided, began time.Time) {
 		r.run.Mode = r.plan.Mode
 	}
 	if d.Admitted == nil {
-		if !d.Until.IsZero() {
+		if !d.Until.IsZero() && r.undecidedFor == "" {
 			r.event("waiting", "", "", fmt.Sprintf("waits until the alert has been firing for %s", r.plan.Document.For))
 		}
 		return

@@ -77,7 +77,7 @@ func batchSize(b *runbooks.Batch, n int) int {
 	case b.Size > 0:
 		return min(b.Size, n)
 	default:
-		return max(1, int(math.Floor(float64(n)*b.Percent/100)))
+		return min(n, max(1, int(math.Floor(float64(n)*b.Percent/100))))
 	}
 }
 
@@ -104,23 +104,27 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 }
 
 // eachBatch works on the targets batch by batch. Before each but the first, which
-// was counted a moment ago, it counts again.
-func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Target) (refusal string) {
+// was counted a moment ago, it counts again; gone is how many were then no longer
+// selected.
+func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Target) (gone int, refusal string) {
 	guards := r.plan.Document.Guards
 	size := batchSize(guards.Batch, len(targets))
 	for from := 0; from < len(targets); from += size {
 		batch := targets[from:min(from+size, len(targets))]
 		if from > 0 {
-			if batch, refusal = r.nextBatch(i, p, batch); refusal != "" {
-				return refusal
+			left, refusal := r.nextBatch(i, p, batch)
+			if refusal != "" || r.mustEnd() {
+				return gone, refusal
 			}
+			gone += len(batch) - len(left)
+			batch = left
 		}
 		r.eachTarget(i, p, batch)
 		if r.mustEnd() || r.tooManyErrors(i) {
-			return ""
+			break
 		}
 	}
-	return ""
+	return gone, ""
 }
 
 // nextBatch pauses and counts again: what is no longer selected is left out.

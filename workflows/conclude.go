@@ -22,6 +22,8 @@ func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check
 	switch {
 	case r.stopped():
 		return r.endCheck(out, run.Cancelled, r.stop.reason)
+	case err != nil && r.timeUp != "":
+		return r.endCheck(out, run.NotFixed, r.timeUp)
 	case err != nil:
 		return r.endCheck(out, run.Unknown, "could not tell: "+message(err))
 	case looked.Failed:

@@ -2,11 +2,14 @@ package workflows_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
@@ -119,7 +122,9 @@ func TestBatchesAreCountedAgain(t *testing.T) {
 		id := b.start(b.plan(guard("batch: {size: 1, pause: 1s}")))
 		b.acts()
 		b.house.set(func() { delete(b.house.lamps, "a2") })
-		b.expect(b.wait(id), run.Fixed, "light a1", "light a3")
+		r := b.wait(id)
+		b.expect(r, run.Fixed, "light a1", "light a3")
+		b.expectStep(r, "light", run.Done, "")
 	})
 	t.Run("a population that shrinks stops the rest", func(t *testing.T) {
 		b := newBench(t, "a1", "a2", "b1", "b2")
@@ -143,6 +148,10 @@ func TestBatchesAreCountedAgain(t *testing.T) {
 			t.Errorf("%s: %s", limit, describe(r))
 		}
 	}
+	t.Run("of nothing there is no batch", func(t *testing.T) {
+		b := newBench(t, "b1")
+		b.expectStep(b.do(guard("batch: {percent: 10}")), "light", run.Failed, "the selection is empty")
+	})
 	t.Run("what is unhealthy already takes nothing away", func(t *testing.T) {
 		b := newBench(t, "a1", "b1")
 		b.house.sick["a1"] = true
@@ -212,4 +221,32 @@ func TestAnUndoWaitsForTheEndOfAHalt(t *testing.T) {
 	b.until(id, func(r run.Run) bool { return r.Halted != "" })
 	b.halted.Store("")
 	b.expect(b.wait(id), run.Cancelled, "light hall", "darken hall")
+}
+
+// A run that can not be recorded does nothing, and is not lost.
+func TestWithoutADecisionTheRunWaits(t *testing.T) {
+	b := newBench(t, "hall")
+	b.worker.Stop()
+	folder := filepath.Join(t.TempDir(), "audit")
+	var err error
+	if b.audit, err = audit.Open(filepath.Join(folder, "audit.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.RemoveAll(folder), os.WriteFile(folder, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	id := b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified))
+	b.until(id, func(r run.Run) bool { return strings.Contains(describe(r), "can not decide: write audit entry") })
+	if effects := b.house.log(); len(effects) > 0 {
+		t.Errorf("done without a record: %v", effects)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(b.wait(id), run.Fixed, "light hall")
+	text, err := os.ReadFile(filepath.Join(folder, "audit.jsonl"))
+	if err != nil || !strings.Contains(string(text), `"kind":"run_started"`) {
+		t.Errorf("the start is not recorded: %s, %v", text, err)
+	}
 }

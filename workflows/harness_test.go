@@ -19,6 +19,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
+	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/run"
@@ -79,6 +80,7 @@ type bench struct {
 	windows []string
 	halted  atomic.Value // string
 	level   runbooks.Level
+	audit   *audit.Log
 	firing  func() (bool, error)
 	worker  worker.Worker
 	deaf    bool     // people can not be told
@@ -110,6 +112,7 @@ func (b *bench) work() {
 	workflows.Register(b.worker, &workflows.Activities{
 		Catalog: b.catalog, Evaluator: runbooks.NewEvaluator(b.catalog), Changed: b.hub.Changed,
 		Windows: func(time.Time) []string { return b.windows },
+		Audit:   b.audit,
 		Halted:  func() string { reason, _ := b.halted.Load().(string); return reason },
 		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {
 			if b.level == "" {

@@ -87,8 +87,8 @@ func Remediate(ctx workflow.Context, plan runbooks.Plan) (run.Run, error) {
 		return run.Run{}, fmt.Errorf("answer queries: %w", err)
 	}
 	r.listen(ctx)
-	err := r.carryOut()
-	return *r.run, err
+	r.carryOut()
+	return *r.run, nil
 }
 
 // remediation is a run under way. Everything in it lives on the workflow's one
@@ -104,6 +104,7 @@ type remediation struct {
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to
+	undecidedFor    string       // why there is no decision yet
 	questions       int          // how often people were asked
 	unwilling       string       // why people did not
 	mustEscalate    bool         // nobody answered, and the document says what then
@@ -246,12 +247,8 @@ func (r *remediation) stopped() bool {
 	return r.stop != nil
 }
 
-func (r *remediation) carryOut() error {
-	decided, err := r.decide()
-	if err != nil {
-		return err
-	}
-	if decided {
+func (r *remediation) carryOut() {
+	if r.decide() {
 		r.hold()
 		r.act()
 	}
@@ -266,7 +263,6 @@ func (r *remediation) carryOut() error {
 	r.release()
 	r.end()
 	r.record()
-	return nil
 }
 
 func outcomeText(r *run.Run) string {

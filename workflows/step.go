@@ -151,12 +151,12 @@ func (r *remediation) runTargets(i int, p runbooks.Prepared, targets []actions.T
 			r.done = append(r.done, undoable{step: i, target: t, with: p.With})
 		}
 	}
-	refusal := r.reserve(i, p, targets)
+	gone, refusal := 0, r.reserve(i, p, targets)
 	if refusal == "" {
-		refusal = r.eachBatch(i, p, targets)
+		gone, refusal = r.eachBatch(i, p, targets)
 	}
 	failure := firstFailure(s.Results)
-	untouched := len(targets) - len(s.Results)
+	untouched := len(targets) - len(s.Results) - gone
 	switch {
 	case failure != nil:
 		r.endFailed(i, *failure, untouched)
