@@ -48,8 +48,13 @@ type bench struct {
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
+	return newBenchOn(b, "guards: {storm: {runs: 0}}\n")
+}
+
+func newBenchOn(b *testing.B, config string) *bench {
+	b.Helper()
 	dir := b.TempDir()
-	for name, text := range map[string]string{"runbook.yaml": "listen: 127.0.0.1:0\nrunbooks: [quick.yml]\nwebhook: {wait: 1m}\nguards: {storm: {runs: 0}}\n", "quick.yml": quick} {
+	for name, text := range map[string]string{"runbook.yaml": "listen: 127.0.0.1:0\nrunbooks: [quick.yml]\nwebhook: {wait: 1m}\n" + config, "quick.yml": quick} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			b.Fatal(err)
 		}
