@@ -68,7 +68,16 @@ func newBenchOn(b *testing.B, config string) *bench {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(e.Close)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	b.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+		e.Close()
+	})
 	return &bench{b: b, url: e.URL()}
 }
 
