@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
@@ -71,33 +72,42 @@ func (a *Activities) Hush(_ context.Context, c Conclusion) (json.RawMessage, err
 	return json.Marshal(with)
 }
 
-// raiseQuestion tells people that their consent is asked for. The id is that of
-// the page, or empty.
+// raiseQuestion tells people that their consent is asked for, beside the waiting
+// for it: somebody may answer before every Alertmanager has taken it.
 func (r *remediation) raiseQuestion() (id string) {
-	var m Message
-	c := r.conclusion()
-	c.Kind = KindApproval
-	if err := workflow.ExecuteLocalActivity(local(r.concluding), ActivitySummarise, c).Get(r.concluding, &m); err != nil {
-		r.event("asked", "", "", "people could not be asked: "+message(err))
-		return ""
-	}
 	r.questions++
 	id = fmt.Sprintf("%s/approval-%d", r.run.ID, r.questions)
-	missed, err := StartPage(r.concluding, id, m, duration(r.policy().Within)+grace)
+	c, approval := r.conclusion(), r.run.Approval
+	c.Kind = KindApproval
+	workflow.Go(r.concluding, func(ctx workflow.Context) {
+		if problem := r.askPeople(ctx, id, c); problem != "" {
+			r.event("asked", "", "", problem)
+		}
+		if approval.State != run.Asked {
+			EndPage(ctx, id, PageEnd{By: "runbook", Reason: string(approval.State)})
+		}
+	})
+	return id
+}
+
+func (r *remediation) askPeople(ctx workflow.Context, id string, c Conclusion) (problem string) {
+	var m Message
+	if err := workflow.ExecuteLocalActivity(local(ctx), ActivitySummarise, c).Get(ctx, &m); err != nil {
+		return "people could not be asked: " + message(err)
+	}
+	missed, err := StartPage(ctx, id, m, duration(r.policy().Within)+grace)
 	switch {
 	case err != nil:
-		r.event("asked", "", "", "people could not be asked yet: "+message(err))
+		return "people could not be asked yet: " + message(err)
 	case missed != "":
-		r.event("asked", "", "", "not every Alertmanager was told: "+missed)
+		return "not every Alertmanager was told: " + missed
 	}
-	return id
+	return ""
 }
 
 // withdraw ends the question.
 func (r *remediation) withdraw(id string) {
-	if id != "" {
-		EndPage(r.concluding, id, PageEnd{By: "runbook", Reason: string(r.run.Approval.State)})
-	}
+	EndPage(r.concluding, id, PageEnd{By: "runbook", Reason: string(r.run.Approval.State)})
 }
 
 func (r *remediation) tellCall(step string, with json.RawMessage) Call {

@@ -41,7 +41,7 @@ func (p *program) runsCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.Running, "running", false, "only runs under way")
 	cmd.Flags().BoolVar(&f.DryRuns, "dry-runs", false, "dry runs too")
 	cmd.Flags().IntVar(&f.Limit, "limit", 20, "at most `N` runs")
-	cmd.AddCommand(p.showRunCommand(), p.watchRunCommand(), p.cancelRunCommand())
+	cmd.AddCommand(p.showRunCommand(), p.watchRunCommand(), p.cancelRunCommand(), p.resolveRunCommand())
 	return cmd
 }
 

@@ -43,6 +43,7 @@ var needs = map[string]access{
 	"cancel-run":    {identity.Operator, ofRun},
 	"approve-run":   {identity.Approver, ofRun},
 	"deny-run":      {identity.Approver, ofRun},
+	"resolve-run":   {identity.Operator, ofRun},
 	// To stop is allowed to all who may start something.
 	"halt":        {identity.Operator, anywhere},
 	"resume":      {identity.Admin, everywhere},

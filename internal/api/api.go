@@ -70,6 +70,7 @@ func New(d Deps) http.Handler {
 	s.runs()
 	s.events()
 	s.decisions()
+	s.resolve()
 	s.guards()
 	s.plans()
 	mux.HandleFunc("/", s.noSuchPath)

@@ -33,6 +33,11 @@ func (c *Client) Deny(ctx context.Context, id string, d api.Decide) error {
 	return c.call(ctx, http.MethodPost, "/runs/"+url.PathEscape(id)+"/deny", d, nil)
 }
 
+// Resolve ends the page of a run.
+func (c *Client) Resolve(ctx context.Context, id string, d api.Decide) error {
+	return c.call(ctx, http.MethodPost, "/runs/"+url.PathEscape(id)+"/resolve", d, nil)
+}
+
 // Queue is the runs that wait, the first of them.
 func (c *Client) Queue(ctx context.Context) (list []api.Waiting, err error) {
 	return list, c.call(ctx, http.MethodGet, "/queue", nil, &list)

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,9 +51,9 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	raise(t, people, time.Now(), mark(7))
-	outcomes := map[string]run.Outcome{}
+	outcomes, ids := map[string]run.Outcome{}, map[string]string{}
 	for _, row := range h.ended(30*time.Second, 2) {
-		outcomes[row.Runbook] = row.Outcome
+		outcomes[row.Runbook], ids[row.Runbook] = row.Outcome, row.ID
 	}
 	if outcomes["helpless"] != run.NotFixed || outcomes["careful"] != run.Skipped {
 		t.Errorf("outcomes %v", outcomes)
@@ -77,6 +79,18 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 	if own := h.decision("own"); own != 2 {
 		t.Errorf("people were told %d times, want 2", own)
 	}
+	// A person may settle it before the alert ends.
+	response, err := http.Post(h.url("/api/v1/runs/"+ids["helpless"]+"/resolve"), "application/json", strings.NewReader(`{"reason": "mended by hand"}`))
+	if err != nil || response.StatusCode != http.StatusAccepted {
+		t.Fatalf("resolve: %v, %v", response, err)
+	}
+	response.Body.Close()
+	eventually(t, 30*time.Second, "the page to end", func() error {
+		if left := len(alertsOf(t, people, "RunbookEscalation")); left > 0 {
+			return fmt.Errorf("%d fire", left)
+		}
+		return nil
+	})
 	// When the matter is settled, so are the pages, and people hear that once.
 	settle(t, people, time.Time{}, mark(7))
 	eventually(t, 30*time.Second, "the pages to end", func() error {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/runbook-engine/runbook/internal/api"
+)
+
+func (p *program) resolveRunCommand() *cobra.Command {
+	var r *reach
+	var d api.Decide
+	cmd := &cobra.Command{
+		Use:   "resolve RUN --reason TEXT",
+		Short: "End the page of a run: the matter is settled",
+		Long: `End the page of a run: the alert by which it called people stops to fire. It ends by
+itself when the alert that started the run does, and after a day. RUN is an id, the
+beginning of one, or last.`,
+		Example: `  runbook runs resolve last --reason "restarted by hand, INC-4711"`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return p.resolveRun(cmd.Context(), r, args[0], d) },
+	}
+	r = reachFlags(cmd)
+	cmd.ValidArgsFunction = p.completeRuns(r)
+	cmd.Flags().StringVar(&d.Reason, "reason", "", "`TEXT` for the record: why")
+	if err := cmd.MarkFlagRequired("reason"); err != nil {
+		panic(err) // the flag is not there
+	}
+	return cmd
+}
+
+func (p *program) resolveRun(ctx context.Context, r *reach, meant string, d api.Decide) error {
+	c, err := r.connect(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	id, err := c.find(ctx, meant)
+	if err == nil {
+		err = c.work()
+	}
+	if err == nil {
+		err = c.Resolve(ctx, id, d)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "the page of %s ends\n", id)
+	return err
+}
