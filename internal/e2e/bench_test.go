@@ -51,11 +51,17 @@ func newBench(b *testing.B) *bench {
 	return newBenchOn(b, "guards: {storm: {runs: 0}}\n")
 }
 
-func newBenchOn(b *testing.B, config string) *bench {
+// newBenchOn is an engine with more in its config; prepare may change its folder.
+func newBenchOn(b *testing.B, config string, prepare ...func(dir string) error) *bench {
 	b.Helper()
 	dir := b.TempDir()
 	for name, text := range map[string]string{"runbook.yaml": "listen: 127.0.0.1:0\nrunbooks: [quick.yml]\nwebhook: {wait: 1m}\n" + config, "quick.yml": quick} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, one := range prepare {
+		if err := one(dir); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -122,14 +128,18 @@ func (x *bench) get(path string, into any) {
 	}
 }
 
+// id is that of the run of an alert.
+func (x *bench) id(a map[string]any) string {
+	startsAt := a["startsAt"].(time.Time).Truncate(time.Millisecond)
+	return fmt.Sprintf("quick.%s-%s", a["fingerprint"], strconv.FormatInt(startsAt.UnixNano(), 36))
+}
+
 // acted waits until the run of an alert has ended, and gives when it acted.
 func (x *bench) acted(a map[string]any) time.Time {
 	x.b.Helper()
-	startsAt := a["startsAt"].(time.Time).Truncate(time.Millisecond)
-	id := fmt.Sprintf("quick.%s-%s", a["fingerprint"], strconv.FormatInt(startsAt.UnixNano(), 36))
 	for {
 		var r run.Run
-		x.get("/api/v1/runs/"+id, &r)
+		x.get("/api/v1/runs/"+x.id(a), &r)
 		if r.Status == run.Ended {
 			return *r.FirstActionAt
 		}
