@@ -163,7 +163,7 @@ func TestAnAlertMustFireForAWhileAndStill(t *testing.T) {
 
 func TestAPageThatCameAfterTheEndOfItsAlertIsEnded(t *testing.T) {
 	b := newBench(t, "hall")
-	p := b.plan(head + "on_resolve: finish\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\nverify: {do: lamp.count, until: value >= 9, every: 100ms, within: 2s}\n" + calls)
+	p := b.plan(head + "on_resolve: finish\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\nverify: {do: lamp.count, until: value >= 9, every: 100ms, within: 5s}\n" + calls)
 	id := b.start(p)
 	b.acts()
 	b.resolve(p)

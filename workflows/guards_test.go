@@ -106,9 +106,9 @@ func TestRemediesAreTriedInOrderUntilOneHelps(t *testing.T) {
 	t.Run("the time of the first is over", func(t *testing.T) {
 		b := newBench(t, "hall", "attic", "cellar")
 		began := time.Now()
-		r := b.do(remedies + "verify: {do: lamp.count, until: value >= 2, every: 100ms, within: 10s}\n")
+		r := b.do(remedies + "verify: {do: lamp.count, until: value >= 2, every: 100ms, within: 1m}\n")
 		b.expect(r, run.Fixed, "light hall", "light attic")
-		if took := time.Since(began); took > 9*time.Second {
+		if took := time.Since(began); took > 45*time.Second {
 			t.Errorf("the first remedy had 3s, and all took %s", took)
 		}
 	})
@@ -200,7 +200,7 @@ func TestThePageIsHeldWhileTheRunWorksAndNoLonger(t *testing.T) {
 
 func TestAnAlertThatFlapsIsTheSameTrouble(t *testing.T) {
 	b := newBench(t, "hall", "attic")
-	p := b.plan(head + "on_resolve: cancel\nhealthy_delay: 1s\nsteps: [{id: pause, do: pass, with: {for: 2500ms}}, {id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
+	p := b.plan(head + "on_resolve: cancel\nhealthy_delay: 3s\nsteps: [{id: pause, do: pass, with: {for: 5s}}, {id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
 	id := b.start(p)
 	b.resolve(p)
 	b.until(id, func(r run.Run) bool { return strings.Contains(describe(r), "counts as over when") })

@@ -220,3 +220,23 @@ func TestAHaltHoldsWithinASecond(t *testing.T) {
 		t.Errorf("%s (%s)", r.Outcome, r.OutcomeReason)
 	}
 }
+
+// A run that no longer has its lease begins nothing more.
+func TestAnEffectNeedsTheLease(t *testing.T) {
+	p := newPlant(t)
+	doc := strings.Replace(p.guardedBy("two", "{resource: plant/a}"), "steps: [", fmt.Sprintf(
+		"steps: [{id: first, do: http.request, with: {method: POST, url: '%s/'}}, {id: pause, do: wait, with: {duration: 2s}}, ", p.URL), 1)
+	w := newWorld(t, "", doc)
+	id := w.fires("two")
+	w.until(id, "pausing", func(r run.Run) bool { return len(r.Steps) == 3 && r.Steps[1].Status == run.Running })
+	if _, err := w.e.ledger.Apply(t.Context(), ledger.Op{Release: &ledger.Release{Run: id}}); err != nil {
+		t.Fatal(err)
+	}
+	r := w.ended(id)
+	if last := r.Steps[2]; last.Outcome != run.Failed || !strings.Contains(last.Reason, "prove the lease") {
+		t.Errorf("the last step: %s (%s)", last.Outcome, last.Reason)
+	}
+	if changes, _ := p.seen(); changes != 1 {
+		t.Errorf("%d changes", changes)
+	}
+}
