@@ -33,7 +33,6 @@ type Decided struct {
 	Until    time.Time          `json:"until,omitzero"`
 	Autonomy *run.Autonomy      `json:"autonomy,omitempty"`
 	Admitted *run.Admission     `json:"admitted,omitempty"`
-	Resource string             `json:"resource,omitempty"`
 	First    *runbooks.Prepared `json:"first,omitempty"`
 }
 
@@ -133,7 +132,6 @@ func (a *Activities) askLedger(ctx context.Context, p *runbooks.Plan, m runbooks
 		d.Reason = "the resource that it must lock is not known: " + err.Error()
 		return nil
 	}
-	d.Resource = resource
 	if a.Ledger == nil {
 		d.Admitted = &run.Admission{State: ledger.Admitted}
 		return nil
@@ -172,10 +170,7 @@ func admission(p *runbooks.Plan, resource string) *ledger.Admit {
 	g := p.Document.Guards
 	admit := &ledger.Admit{
 		Run: p.RunID(), Runbook: p.Runbook, Source: string(p.Source), Resource: resource,
-		OnConflict: g.OnConflict, Cooldown: g.Cooldown, Override: p.Override,
-	}
-	for _, rate := range g.Rate {
-		admit.Rate = append(admit.Rate, ledger.Rate(rate))
+		OnConflict: g.OnConflict, Cooldown: g.Cooldown, Rate: g.Rate, Override: p.Override,
 	}
 	if p.Alert != nil {
 		admit.Alert, admit.Severity = p.Alert.Name(), p.Alert.Labels["severity"]
@@ -270,7 +265,7 @@ func (r *remediation) note(d Decided, began time.Time) {
 		return
 	}
 	before := r.run.Admission
-	r.run.Admission, r.resource = d.Admitted, d.Resource
+	r.run.Admission = d.Admitted
 	if waited := workflow.Now(r.concluding).Sub(began); d.Admitted.State == ledger.Admitted && before != nil {
 		d.Admitted.Waited = roundDuration(waited).String()
 		r.event("admitted", "", "", "admitted after "+d.Admitted.Waited)

@@ -100,7 +100,6 @@ type remediation struct {
 	done  []undoable
 	first *runbooks.Prepared // the first step, as it was prepared with the decision
 
-	resource        string       // that it has a lease on
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to
