@@ -2,8 +2,8 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/alertmanager/api/v2/models"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -25,6 +24,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
 )
@@ -37,35 +37,23 @@ var server *temporalserver.Server
 // run it was.
 var people *alertmanagerapi.Client
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) { os.Exit(temporaltest.Main(m, besidePeople)) }
 
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "workflows")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	server, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer server.Stop()
+func besidePeople(s *temporalserver.Server, dir string) (end func(), err error) {
+	server = s
 	alertmanager, err := lab.StartAlertmanager(context.Background(), filepath.Join(dir, "alertmanager"), lab.AlertmanagerOptions{
 		Webhook: lab.Webhook{URL: "http://127.0.0.1:9/nobody"},
 	})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return nil, err
 	}
-	defer func() { _ = alertmanager.Kill() }()
 	if people, err = alertmanagerapi.Open(alertmanagerapi.Config{URL: alertmanager.URL}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return nil, errors.Join(err, alertmanager.Kill())
 	}
-	defer people.Close()
-	return m.Run()
+	return func() {
+		people.Close()
+		_ = alertmanager.Kill()
+	}, nil
 }
 
 // bench is an engine without its outer parts: a worker over a house.
@@ -93,13 +81,7 @@ func newBench(t testing.TB, lamps ...string) *bench {
 	t.Helper()
 	b := &bench{t: t, house: newHouse(lamps...), hub: runs.NewHub(), queue: fmt.Sprintf("%s-%d", t.Name(), benches.Add(1))}
 	b.catalog = actions.NewCatalog(b.house.system())
-	options := server.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := client.Dial(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := temporaltest.Dial(t, server)
 	b.client = c
 	b.runs = runs.New(c, b.hub, b.queue)
 	b.work()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,13 +15,13 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/workflows"
 )
 
@@ -41,13 +40,7 @@ type pager struct {
 
 func newPager(t *testing.T) *pager {
 	t.Helper()
-	options := server.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := client.Dial(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := temporaltest.Dial(t, server)
 	id := fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())
 	p := &pager{t: t, client: c, queue: id, id: id, told: map[string]int{}}
 	p.pages = workflows.Pages{Every: 100 * time.Millisecond, Lasts: 2 * time.Second}

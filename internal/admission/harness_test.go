@@ -19,6 +19,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
 )
@@ -31,23 +32,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		os.Exit(child())
 	}
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "admission")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	server, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer server.Stop()
-	return m.Run()
+	os.Exit(temporaltest.Main(m, temporaltest.Keep(&server)))
 }
 
 // desk is a ledger on the server, kept by a worker of this process.
@@ -69,11 +54,7 @@ func quiet(o client.Options) client.Options {
 // execution takes; zero for as many as usual.
 func newDesk(t testing.TB, limits ledger.Limits, updates int) *desk {
 	t.Helper()
-	c, err := client.Dial(quiet(server.ClientOptions()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := temporaltest.Dial(t, server)
 	d := &desk{t: t, temporal: c, queue: fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano()), limits: limits}
 	d.Client = d.another(c)
 	d.end()

@@ -35,6 +35,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
 )
@@ -43,23 +44,7 @@ import (
 // server of its own.
 var temporal *temporalserver.Server
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "api")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	temporal, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer temporal.Stop()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(temporaltest.Main(m, temporaltest.Keep(&temporal))) }
 
 // meter is a system with one action, which counts what was done to it.
 type meter struct{ value atomic.Int64 }
@@ -235,13 +220,7 @@ func (b *bench) log() *audit.Log {
 
 func (b *bench) dial() client.Client {
 	b.t.Helper()
-	options := temporal.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := client.Dial(options)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(c.Close)
+	c := temporaltest.Dial(b.t, temporal)
 	return c
 }
 

@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"actions/std", "internal/run"},
 	{"workflows"},
 	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt"},
-	{"internal/temporalserver", "internal/identity", "internal/metrics"},
+	{"internal/temporalserver", "internal/temporalserver/*", "internal/identity", "internal/metrics"},
 	{"internal/webhook", "internal/reconcile", "internal/api"},
 	{"internal/engine", "internal/client", "internal/terminal"},
 	{"internal/lab", "internal/lab/*"},

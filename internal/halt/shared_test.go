@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/workflows"
 )
 
@@ -36,23 +35,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("halted", err)
 		select {}
 	}
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "halt")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	server, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer server.Stop()
-	return m.Run()
+	os.Exit(temporaltest.Main(m, temporaltest.Keep(&server)))
 }
 
 // fleet is two engines, each with its own file, and the ledger between them.
@@ -65,13 +48,7 @@ type fleet struct {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	options := server.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := client.Dial(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := temporaltest.Dial(t, server)
 	queue := fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())
 	w := worker.New(c, queue, worker.Options{})
 	workflows.RegisterLedger(w)

@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/models"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/wait"
@@ -31,32 +29,16 @@ import (
 	"github.com/runbook-engine/runbook/internal/reconcile"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/internal/webhook"
 	"github.com/runbook-engine/runbook/runbooks"
-	"github.com/runbook-engine/runbook/workflows"
 )
 
 // One server keeps the runs of all tests. No worker carries them out: each stays
 // under way.
 var server *temporalserver.Server
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "reconcile")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	server, err = temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer server.Stop()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(temporaltest.Main(m, temporaltest.Keep(&server))) }
 
 const books = `
 runbook: acts
@@ -97,12 +79,7 @@ func newDesk(t *testing.T, change func(*reconcile.Options)) *desk {
 		}
 	})
 	d.api = open(t, d.alertmanager.URL)
-	options := server.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	if d.temporal, err = client.Dial(options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.temporal.Close)
+	d.temporal = temporaltest.Dial(t, server)
 	d.options = reconcile.Options{
 		Alertmanagers: alertmanagerapi.Peers{{Client: d.api, Name: "am"}}, Set: load(t), Metrics: metrics.New("test"),
 		Runs: runs.New(d.temporal, runs.NewHub(), "nobody"), Log: slog.New(slog.DiscardHandler), Receivers: "web.*",

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/wait"
@@ -28,6 +27,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/internal/runs"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
+	"github.com/runbook-engine/runbook/internal/temporalserver/temporaltest"
 	"github.com/runbook-engine/runbook/internal/webhook"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
@@ -37,22 +37,7 @@ import (
 // tested here is that they are there.
 var server *temporalserver.Server
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "webhook")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if server, err = startTemporal(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer server.Stop()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(temporaltest.Main(m, temporaltest.Keep(&server))) }
 
 func startTemporal(dir string) (*temporalserver.Server, error) {
 	return temporalserver.Start(context.Background(), temporalserver.Options{Dir: dir, SearchAttributes: workflows.SearchAttributes()})
@@ -142,13 +127,7 @@ func runsOf(t *testing.T, s *temporalserver.Server) *runs.Service {
 
 func dial(t *testing.T, s *temporalserver.Server) client.Client {
 	t.Helper()
-	options := s.ClientOptions()
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := client.Dial(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := temporaltest.Dial(t, s)
 	return c
 }
 
