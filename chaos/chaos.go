@@ -10,15 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/runbook-engine/runbook/actions"
-	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/shape"
 )
-
-// ID names one injection. The caller chooses it before the call, so that a lost
-// answer loses no fault.
-type ID string
 
 // Def declares a fault with parameters P, a tagged struct as package shape reads
 // it.
@@ -28,11 +22,12 @@ type Def[P any] struct {
 	Example string // parameters as they stand under `with`, YAML
 
 	// Targets is what would be touched. It only reads.
-	Targets func(ctx context.Context, p P) (actions.Selection, error)
+	Targets func(ctx context.Context, p P) (Selection, error)
 
 	// Inject brings the fault about. It adopts an injection with the same id that
-	// is there already. The injector must end the fault by itself at the deadline,
-	// whatever becomes of the caller.
+	// is there already, or was: what others have ended of it stays ended. The
+	// injector must end the fault by itself at the deadline, whatever becomes of
+	// the caller.
 	Inject func(ctx context.Context, id ID, p P, deadline time.Time) error
 
 	// Recover ends the fault. It tolerates an injection that never happened and
@@ -47,21 +42,6 @@ type Def[P any] struct {
 	OneShot bool
 }
 
-// Fault is a Def with its type erased.
-type Fault struct {
-	Name    string
-	Doc     string
-	Example string
-	Params  *shape.Type
-	OneShot bool
-
-	decode  func(n *document.Node) (any, diag.List)
-	targets func(ctx context.Context, p any) (actions.Selection, error)
-	inject  func(ctx context.Context, id ID, p any, deadline time.Time) error
-	recover func(ctx context.Context, id ID, p any) error
-	healed  func(ctx context.Context, id ID, p any) error
-}
-
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
 
 // Define erases the type of a declaration. It panics when the declaration is
@@ -69,7 +49,7 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
 func Define[P any](d Def[P]) Fault {
 	f := Fault{
 		Name: d.Name, Doc: d.Doc, Example: d.Example, OneShot: d.OneShot, Params: shape.For[P](), decode: document.DecodeAs[P],
-		targets: func(ctx context.Context, p any) (actions.Selection, error) { return d.Targets(ctx, p.(P)) },
+		targets: func(ctx context.Context, p any) (Selection, error) { return d.Targets(ctx, p.(P)) },
 		inject: func(ctx context.Context, id ID, p any, deadline time.Time) error {
 			return d.Inject(ctx, id, p.(P), deadline)
 		},
@@ -81,8 +61,9 @@ func Define[P any](d Def[P]) Fault {
 	for need, missing := range map[string]bool{
 		"a name like injector.what_it_does":                    !nameForm.MatchString(d.Name),
 		"a Doc that ends in a full stop":                       !strings.HasSuffix(d.Doc, "."),
+		"a Doc for each parameter":                             undocumented(f.Params),
 		"Targets and Inject":                                   d.Targets == nil || d.Inject == nil,
-		"Recover and Healed exactly when it is not a one-shot": heals == d.OneShot,
+		"Recover and Healed exactly when it is not a one-shot": heals == d.OneShot || (d.Recover == nil) != (d.Healed == nil),
 		"an Example that decodes":                              len(problems) > 0,
 	} {
 		if missing {
@@ -92,44 +73,11 @@ func Define[P any](d Def[P]) Fault {
 	return f
 }
 
-// Bound is a fault with its parameters decoded and checked.
-type Bound struct {
-	Fault
-	params any
-}
-
-// Bind decodes parameters from YAML or JSON.
-func (f Fault) Bind(params []byte) (Bound, diag.List) {
-	n, problems := document.ParseMapping(f.Name, params)
-	if len(problems) > 0 {
-		return Bound{}, problems
+func undocumented(t *shape.Type) bool {
+	for _, f := range t.Fields {
+		if f.Doc == "" {
+			return true
+		}
 	}
-	p, problems := f.decode(n)
-	return Bound{Fault: f, params: p}, problems
-}
-
-// Targets is what would be touched.
-func (b Bound) Targets(ctx context.Context) (actions.Selection, error) {
-	return b.targets(ctx, b.params)
-}
-
-// Inject brings the fault about, until the deadline at the latest.
-func (b Bound) Inject(ctx context.Context, id ID, deadline time.Time) error {
-	return b.inject(ctx, id, b.params, deadline)
-}
-
-// Recover ends the fault. For a one-shot there is nothing to end.
-func (b Bound) Recover(ctx context.Context, id ID) error {
-	if b.OneShot {
-		return nil
-	}
-	return b.recover(ctx, id, b.params)
-}
-
-// Healed is nil when the system shows nothing of the fault.
-func (b Bound) Healed(ctx context.Context, id ID) error {
-	if b.OneShot {
-		return nil
-	}
-	return b.healed(ctx, id, b.params)
+	return false
 }

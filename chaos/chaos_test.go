@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos"
 )
 
@@ -22,8 +21,8 @@ func block() chaos.Def[blockParams] {
 	file := func(id chaos.ID, p blockParams) string { return filepath.Join(p.Dir, string(id)) }
 	return chaos.Def[blockParams]{
 		Name: "folder.block", Doc: "Block a folder.", Example: "{dir: /srv/spool}",
-		Targets: func(_ context.Context, p blockParams) (actions.Selection, error) {
-			return actions.Selection{Targets: []actions.Target{{ID: "folder/" + p.Dir}}, Population: 1}, nil
+		Targets: func(_ context.Context, p blockParams) (chaos.Selection, error) {
+			return chaos.One("folder/"+p.Dir, ""), nil
 		},
 		Inject: func(_ context.Context, id chaos.ID, p blockParams, _ time.Time) error {
 			return os.WriteFile(file(id, p), nil, 0o600)
