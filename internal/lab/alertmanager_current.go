@@ -1,15 +1,15 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+
+	"github.com/runbook-engine/runbook/internal/lab/built"
 )
 
 // currentAlertmanager is the newest release. Distributions lag years behind
@@ -22,7 +22,7 @@ const currentAlertmanager = "0.34.2"
 // cache directory.
 func CurrentAlertmanager(ctx context.Context) (string, error) {
 	name := fmt.Sprintf("alertmanager-%s-%s-%s", currentAlertmanager, runtime.GOOS, runtime.GOARCH)
-	dir, err := cached(ctx, name, buildAlertmanager)
+	dir, err := built.Once(ctx, name, buildAlertmanager)
 	if err != nil {
 		return "", fmt.Errorf("build Alertmanager %s: %w", currentAlertmanager, err)
 	}
@@ -53,13 +53,13 @@ func buildAlertmanager(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	version := "-X github.com/prometheus/common/version.Version=" + currentAlertmanager
-	_, err = goTool(ctx, source, "build", "-ldflags", version, "-o", filepath.Join(dir, "alertmanager"), "./cmd/alertmanager")
+	_, err = built.Go(ctx, source, "build", "-ldflags", version, "-o", filepath.Join(dir, "alertmanager"), "./cmd/alertmanager")
 	return err
 }
 
 // download returns the directory of a module in the module cache.
 func download(ctx context.Context, module string) (string, error) {
-	out, err := goTool(ctx, os.TempDir(), "mod", "download", "-json", module)
+	out, err := built.Go(ctx, os.TempDir(), "mod", "download", "-json", module)
 	if err != nil {
 		return "", err
 	}
@@ -68,19 +68,4 @@ func download(ctx context.Context, module string) (string, error) {
 		return "", fmt.Errorf("read what go says about %s: %w", module, err)
 	}
 	return answer.Dir, nil
-}
-
-// goTool runs the go command in a directory ("" is ours) and returns what it
-// prints.
-func goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
-	var failure bytes.Buffer
-	cmd.Stderr = &failure
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("go %s: %w: %s", args[0], err, bytes.TrimSpace(failure.Bytes()))
-	}
-	return out, nil
 }

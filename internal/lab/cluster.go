@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"syscall"
 
+	"github.com/runbook-engine/runbook/internal/lab/built"
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
@@ -45,7 +45,7 @@ func clusterTemplate(ctx context.Context, bin string, as *child.Account) (string
 	if err != nil {
 		return "", err
 	}
-	return cached(ctx, "postgresql-"+fileName(version), func(ctx context.Context, dir string) error {
+	return built.Once(ctx, "postgresql-"+fileName(version), func(ctx context.Context, dir string) error {
 		return initdb(ctx, bin, as, dir)
 	})
 }
@@ -82,35 +82,6 @@ func runInitdb(ctx context.Context, bin string, as *child.Account, work, passwor
 		return err
 	}
 	return os.Remove(log)
-}
-
-// cached returns a directory of the user's cache; make fills it when it is not
-// there yet. Of several that make it at once, one wins, and all get the same.
-func cached(ctx context.Context, name string, fill func(ctx context.Context, dir string) error) (dir string, err error) {
-	home, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the user's cache directory: %w", err)
-	}
-	home = filepath.Join(home, "runbook", "lab")
-	dir = filepath.Join(home, name)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return "", err
-	}
-	work, err := os.MkdirTemp(home, ".new-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := fill(ctx, work); err != nil {
-		return "", err
-	}
-	if err := os.Rename(work, dir); err != nil && !errors.Is(err, os.ErrExist) {
-		return "", err
-	}
-	return dir, nil
 }
 
 var unfit = regexp.MustCompile(`[^A-Za-z0-9.]+`)

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/runbook-engine/runbook/internal/lab/built"
 	"github.com/runbook-engine/runbook/internal/lab/child"
 )
 
@@ -83,11 +84,11 @@ func (o OrdersOptions) program(ctx context.Context, dir string) (string, error) 
 	if _, err := os.Stat(beside); err == nil {
 		return beside, nil
 	}
-	built := filepath.Join(dir, "orders-demo")
-	if _, err := goTool(ctx, "", "build", "-o", built, "github.com/runbook-engine/runbook/cmd/orders-demo"); err != nil {
+	program := filepath.Join(dir, "orders-demo")
+	if _, err := built.Go(ctx, "", "build", "-o", program, "github.com/runbook-engine/runbook/cmd/orders-demo"); err != nil {
 		return "", fmt.Errorf("no %s, and it cannot be built here (\"make build\" in the source tree makes both): %w", beside, err)
 	}
-	return built, nil
+	return program, nil
 }
 
 // Pool is the connection pool of the service at one moment.
