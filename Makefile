@@ -17,11 +17,12 @@ build: ## Build bin/runbook and bin/orders-demo
 	$(BUILD) -o bin/ ./cmd/runbook ./cmd/orders-demo
 
 .PHONY: deps
-deps: ## Install what the lab runs and is missing: PostgreSQL, Prometheus, Alertmanager
-	deploy/deps.sh lab
+deps: ## Install what the lab and the tests run and is missing: PostgreSQL, Prometheus, Alertmanager, …
+	deploy/deps.sh tests
 
 .PHONY: demo
-demo: deps build ## Play an incident with real parts; ARGS=--keep leaves them up
+demo: build ## Play an incident with real parts; ARGS=--keep leaves them up
+	deploy/deps.sh lab
 	bin/runbook lab demo $(ARGS)
 
 .PHONY: test

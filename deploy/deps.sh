@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on this machine, and nothing else:
 #   deploy/deps.sh lab   PostgreSQL, Prometheus and Alertmanager, for the lab
+#   deploy/deps.sh tests the same, and the servers that tests of actions run
 #   deploy/deps.sh cc    a C compiler, for the race detector
 # It neither starts the services of new packages, now or at boot, nor touches
 # those that run already.
@@ -15,9 +16,9 @@ fail() {
 main() {
 	local missing
 	case "${1:-}" in
-	lab) missing="$(missing_for_lab)" ;;
+	lab | tests) missing="$(missing_for "$1")" ;;
 	cc) missing="$(missing_for_cc)" ;;
-	*) fail 'usage: deploy/deps.sh lab|cc' ;;
+	*) fail 'usage: deploy/deps.sh lab|tests|cc' ;;
 	esac
 	[ -n "$missing" ] || return 0
 	# shellcheck disable=SC2086 # a list of packages
@@ -33,10 +34,10 @@ manager() {
 }
 
 # The lab finds its programs in one place, in Go; that place is asked here too.
-missing_for_lab() {
+missing_for() {
 	local names
 	names="$(manager)"
-	go run ./internal/lab/programs/missing "${names:-apt}" | tr '\n' ' '
+	go run ./internal/lab/programs/missing "${names:-apt}" "$1" | sort -u | tr '\n' ' '
 }
 
 missing_for_cc() {
@@ -87,14 +88,15 @@ install_apt() {
 	keep_down "$@"
 }
 
-# The packages are new, so that nobody can depend on their services yet. Those
-# have the names of the packages.
+# The packages are new, so that nobody can depend on their services yet. A
+# package need not call its services what it is called itself: openssh-server
+# brings ssh.service.
 keep_down() {
 	[ -d /run/systemd/system ] || return 0
-	local name
-	for name in "$@"; do
-		if systemctl cat "$name.service" >/dev/null 2>&1; then
-			as_root systemctl disable --quiet --now "$name.service"
+	local unit
+	for unit in $(dpkg -L "$@" | sed -n 's,.*/systemd/system/\([^/@]*\.\(service\|socket\)\)$,\1,p' | sort -u); do
+		if systemctl cat "$unit" >/dev/null 2>&1; then
+			as_root systemctl disable --quiet --now "$unit"
 		fi
 	done
 }

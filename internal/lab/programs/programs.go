@@ -12,7 +12,7 @@ import (
 	"slices"
 )
 
-// Program is a server of the lab.
+// Program is a server of the lab or of a test.
 type Program struct {
 	// Name is what people call it.
 	Name string
@@ -32,8 +32,22 @@ var (
 	Amtool   = Program{Name: "amtool", Apt: "prometheus-alertmanager", Brew: "alertmanager", find: first("amtool")}
 )
 
+// What tests of actions run besides.
+var (
+	Redis   = Program{Name: "Redis", Apt: "redis-server", Brew: "redis", find: first("redis-server")}
+	MariaDB = Program{Name: "MariaDB", Apt: "mariadb-server", Brew: "mariadb", find: first("mariadbd")}
+	// MariaDBInstall makes the data directory of a MariaDB.
+	MariaDBInstall = Program{Name: "mariadb-install-db", Apt: "mariadb-server", Brew: "mariadb", find: first("mariadb-install-db")}
+	HAProxy        = Program{Name: "HAProxy", Apt: "haproxy", Brew: "haproxy", find: first("haproxy")}
+	PgBouncer      = Program{Name: "PgBouncer", Apt: "pgbouncer", Brew: "pgbouncer", find: first("pgbouncer")}
+	SSHD           = Program{Name: "sshd", Apt: "openssh-server", Brew: "openssh", find: first("sshd")}
+)
+
 // All lists what a lab needs.
 func All() []Program { return []Program{PostgreSQL, Prometheus, Alertmanager} }
+
+// ForTests lists what the tests need besides what a lab needs.
+func ForTests() []Program { return []Program{Redis, MariaDB, HAProxy, PgBouncer, SSHD} }
 
 // Find returns the path of the program; of PostgreSQL, the directory that
 // holds initdb and postgres, of the newest version. The error says which
@@ -62,7 +76,9 @@ var homes = []string{
 	"/usr/libexec/postgresql*",                       // Alpine
 	"/opt/homebrew/bin",                              // Homebrew on Apple silicon
 	"/opt/homebrew/opt/postgresql*/bin",              // (PostgreSQL is not linked into bin)
+	"/usr/sbin",                                      // where Debian has HAProxy and PgBouncer, outside of a user's PATH
 	"/usr/local/bin",                                 // Homebrew on Intel
+	"/usr/sbin",                                      // servers, on Linux
 	"/usr/local/opt/postgresql*/bin",                 //
 	"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin", //
 	"/home/linuxbrew/.linuxbrew/bin",                 //

@@ -8,7 +8,7 @@ import (
 )
 
 func TestFindsWhatIsInstalled(t *testing.T) {
-	for _, program := range append(All(), Promtool, Amtool) {
+	for _, program := range append(append(All(), ForTests()...), Promtool, Amtool, MariaDBInstall) {
 		path, err := program.Find()
 		if err != nil {
 			t.Error(err)
@@ -22,7 +22,7 @@ func TestFindsWhatIsInstalled(t *testing.T) {
 
 func TestMissingProgramNamesThePackage(t *testing.T) {
 	nowhere(t)
-	for _, program := range All() {
+	for _, program := range append(All(), ForTests()...) {
 		_, err := program.Find()
 		if err == nil {
 			t.Errorf("%s: found in an empty directory", program.Name)
