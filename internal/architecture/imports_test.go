@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "deploy", "deploy/*"},
 	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/ledger"},
 	{"actions/*", "chaos", "runbooks", "runbooks/*"},
-	{"actions/std", "internal/run"},
+	{"actions/std", "internal/run", "chaos/gameday", "chaos/gameday/*"},
 	{"workflows"},
 	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt"},
 	{"internal/temporalserver", "internal/temporalserver/*", "internal/identity", "internal/metrics"},

@@ -1,0 +1,189 @@
+package gameday
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Evidence is what a drill saw. All times are of the engine's clock, but those
+// whose comment says that they are foreign. A zero time means that it was not
+// seen. What was not seen is left out rather than guessed: the verdict tells
+// "did not happen" from "nobody looked" by Watched.
+type Evidence struct {
+	ID      string    `json:"id"`     // of the drill
+	Digest  string    `json:"digest"` // of the plan's document
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+
+	Preflight  []Check     `json:"preflight,omitempty"`
+	Injections []Injection `json:"injections,omitempty"`
+	Probes     []Series    `json:"probes,omitempty"`
+	Alerts     []Alert     `json:"alerts,omitempty"`
+	// Webhooks are the bodies as they came, cut to a size that a history can hold.
+	Webhooks      []json.RawMessage `json:"webhooks,omitempty"`
+	Runs          []Run             `json:"runs,omitempty"`
+	Watched       []Watch           `json:"watched,omitempty"`
+	Incarnations  []Incarnation     `json:"incarnations,omitempty"`
+	Interventions []Intervention    `json:"interventions,omitempty"`
+	Abort         *Abort            `json:"abort,omitempty"`
+	// Notes are what went wrong beside the drill, such as a hook that failed.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// State is what a check or a look at the system came to.
+type State string
+
+// The states.
+const (
+	OK      State = "ok"      // of a check
+	Failed  State = "failed"  // of a check
+	Unknown State = "unknown" // of a check that could not be made
+
+	Good    State = "good"    // of a sample: the expression is true
+	Bad     State = "bad"     // it is false
+	Missing State = "missing" // the probe or its expression gave no answer
+)
+
+// Check is one question of the pre-flight.
+type Check struct {
+	Name  string `json:"name"`
+	State State  `json:"state"` // ok, failed or unknown
+	Text  string `json:"text,omitempty"`
+}
+
+// Injection is what became of one fault of the plan.
+type Injection struct {
+	ID       string    `json:"id"`              // of the injection, as the injector knows it
+	Fault    string    `json:"fault"`           // id of the fault in the plan
+	Targets  []string  `json:"targets"`         // as selected just before
+	Deadline time.Time `json:"deadline"`        // at which the injector ends it by itself
+	Tries    int       `json:"tries"`           // calls to inject
+	Error    string    `json:"error,omitempty"` // of the last try, when none succeeded
+
+	Requested time.Time `json:"requested,omitzero"` // before the first try; from then on something may be in the system
+	Injected  time.Time `json:"injected,omitzero"`  // the injector has said that it is there
+	// EffectSeen is the first look that was not good, of the probe that tells the
+	// recovery, after it was requested.
+	EffectSeen time.Time `json:"effect_seen,omitzero"`
+
+	HealIssued time.Time `json:"heal_issued,omitzero"` // before the first try to end it
+	Healed     time.Time `json:"healed,omitzero"`      // the reading back has said that nothing is left
+	HealError  string    `json:"heal_error,omitempty"` // why that is not proven
+	// Proofs are the readings back that found nothing left, in words.
+	Proofs []string `json:"proofs,omitempty"`
+}
+
+// Series is the looks of one probe, oldest first.
+type Series struct {
+	ID      string   `json:"id"` // of the probe in the plan
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is one look.
+type Sample struct {
+	At     time.Time       `json:"at"`   // when it was asked
+	Took   time.Duration   `json:"took"` // nanoseconds until the answer
+	State  State           `json:"state"`
+	Output json.RawMessage `json:"output,omitempty"`
+	Error  string          `json:"error,omitempty"` // why it is missing
+}
+
+// End is when the answer was there.
+func (s Sample) End() time.Time { return s.At.Add(s.Took) }
+
+// Alert is one episode of an alert that was seen during the drill, whatever it
+// is about.
+type Alert struct {
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	StartsAt    time.Time         `json:"starts_at,omitzero"` // foreign: the clock of who raised it
+
+	ActiveSeen time.Time `json:"active_seen,omitzero"` // first seen firing in Alertmanager's API
+	Webhook    time.Time `json:"webhook,omitzero"`     // its first firing delivery to our webhook
+	Resolved   time.Time `json:"resolved,omitzero"`    // its resolved delivery, or first seen gone
+	// Suppressed is set when Alertmanager says that it is silenced or inhibited.
+	Suppressed bool `json:"suppressed,omitempty"`
+	// Decision is what our webhook did about it, in words, and RunID the run that
+	// it started.
+	Decision string `json:"decision,omitempty"`
+	RunID    string `json:"run_id,omitempty"`
+	// Expected is set when the drill took it for the alert that it waits for. The
+	// verdict compares the labels again.
+	Expected bool `json:"expected"`
+}
+
+// Run is what is known of a run of a runbook during the drill, whoever started
+// it.
+type Run struct {
+	ID          string    `json:"id"`
+	Runbook     string    `json:"runbook"`
+	Digest      string    `json:"digest"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // of its alert
+	Source      string    `json:"source"`                // alert or exec
+	Mode        string    `json:"mode"`                  // live, dry_run or propose
+	Started     time.Time `json:"started,omitzero"`
+	FirstAction time.Time `json:"first_action,omitzero"` // the first call of any step began
+	Ended       time.Time `json:"ended,omitzero"`
+	Outcome     string    `json:"outcome,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Steps       []RunStep `json:"steps,omitempty"`
+}
+
+// RunStep is one step of a run.
+type RunStep struct {
+	ID      string    `json:"id"`
+	Do      string    `json:"do"`
+	Outcome string    `json:"outcome,omitempty"`
+	Targets []string  `json:"targets,omitempty"` // ids of what was called, with success
+	Started time.Time `json:"started,omitzero"`  // the first call began
+	// Acted is when the first call on a target succeeded, and Ended when the last
+	// call was over. A verification after it does not count.
+	Acted time.Time `json:"acted,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
+	// Effect is set when the action changes things and a call of it succeeded.
+	Effect bool `json:"effect"`
+}
+
+// What must be watched to know that something did not happen.
+const (
+	WatchAlerts = "alerts" // Alertmanager's API and our webhook
+	WatchRuns   = "runs"
+)
+
+// Watch is a time in which something was looked at without a break: each look
+// came no later than a few seconds after the one before, and had an answer.
+type Watch struct {
+	What string    `json:"what"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Incarnation is which targets of the faults there were at one moment: the same
+// name with another id is another thing.
+type Incarnation struct {
+	At  time.Time `json:"at"`
+	IDs []string  `json:"ids"`
+}
+
+// Intervention is what a person did during the drill: an approval, a denial, a
+// cancellation, a run by hand.
+type Intervention struct {
+	At   time.Time `json:"at"`
+	Who  string    `json:"who"`
+	What string    `json:"what"`
+}
+
+// Who aborts a drill.
+const (
+	AbortProbe  = "probe"  // a steady probe was not good for too long
+	AbortAlert  = "alert"  // a real alert came
+	AbortPerson = "person" // somebody cancelled it
+	AbortEngine = "engine" // the kill switch, a lost lock, the end of the engine
+)
+
+// Abort is the early end of a drill.
+type Abort struct {
+	At  time.Time `json:"at"`
+	By  string    `json:"by"`
+	Why string    `json:"why"`
+}
