@@ -62,6 +62,11 @@ func (p *Postgres) start(ctx context.Context, bin string, as *child.Account, dir
 	if p.password, err = newCluster(ctx, bin, as, p.data); err != nil {
 		return fmt.Errorf("make a PostgreSQL cluster: %w", err)
 	}
+	return p.serve(ctx, bin, as, dir, options)
+}
+
+// serve starts the server on the data that there is.
+func (p *Postgres) serve(ctx context.Context, bin string, as *child.Account, dir string, options PostgresOptions) (err error) {
 	p.Server, err = child.RunOnFreePorts(ctx, 1, func(ports []int) child.Program {
 		p.port = ports[0]
 		return child.Program{

@@ -1,0 +1,100 @@
+//go:build unix
+
+package lab_test
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/runbook-engine/runbook/internal/lab"
+)
+
+func startPair(t *testing.T, options lab.PostgresPairOptions) *lab.PostgresPair {
+	t.Helper()
+	dir := t.TempDir()
+	pair, err := lab.StartPostgresPair(t.Context(), dir, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pair.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return pair
+}
+
+func TestAStandbyHasWhatWasAcknowledged(t *testing.T) {
+	pair := startPair(t, lab.PostgresPairOptions{Synchronous: true})
+	if err := pair.Primary.Exec(t.Context(), "postgres", lab.WriterTable); err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := lab.StartHAProxy(t.Context(), t.TempDir(), "orders", []lab.HAProxyServer{
+		{Name: "primary", Address: pair.Clients.Address()},
+		{Name: "standby", Address: pair.Standby.Address(), Out: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Kill() })
+	writer := lab.StartWriter(proxy.DSN(pair.Primary))
+	t.Cleanup(writer.Stop)
+	written := func(after time.Time) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := writer.AwaitWrite(ctx, after)
+		return err
+	}
+	if err := written(time.Now()); err != nil {
+		t.Fatalf("no write: %v", err)
+	}
+	for name, fault := range map[string]struct{ inject, heal func() }{
+		"a stopped primary": {
+			func() { must(t, lab.Signal(pair.Primary.PID(), syscall.SIGSTOP)) },
+			func() { must(t, lab.Signal(pair.Primary.PID(), syscall.SIGCONT)) },
+		},
+		"a cut link of the clients": {pair.Clients.Cut, pair.Clients.Mend},
+	} {
+		fault.inject()
+		if err := written(time.Now()); err == nil {
+			t.Errorf("%s: a write was acknowledged", name)
+		}
+		fault.heal()
+		if err := written(time.Now()); err != nil {
+			t.Errorf("after %s: no write: %v", name, err)
+		}
+	}
+	must(t, pair.Primary.Kill())
+	writer.Stop()
+	must(t, pair.Standby.Exec(t.Context(), "postgres", "SELECT pg_promote()"))
+	has := numbers(t, pair.Standby)
+	for _, number := range writer.Acknowledged() {
+		if !slices.Contains(has, number) {
+			t.Errorf("%d was acknowledged, and the standby does not have it", number)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func numbers(t *testing.T, of *lab.Postgres) []int64 {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), of.DSN())
+	must(t, err)
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(t.Context(), "SELECT number FROM written")
+	must(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	must(t, err)
+	return all
+}
