@@ -27,7 +27,8 @@ type Def[P any] struct {
 	// Inject brings the fault about. It adopts an injection with the same id that
 	// is there already, or was: what others have ended of it stays ended. The
 	// injector must end the fault by itself at the deadline, whatever becomes of
-	// the caller.
+	// the caller. The engine calls it for one id at a time, and cancels its context
+	// before it calls Recover.
 	Inject func(ctx context.Context, id ID, p P, deadline time.Time) error
 
 	// Recover ends the fault. It tolerates an injection that never happened and
@@ -49,6 +50,7 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
 func Define[P any](d Def[P]) Fault {
 	f := Fault{
 		Name: d.Name, Doc: d.Doc, Example: d.Example, OneShot: d.OneShot, Params: shape.For[P](), decode: document.DecodeAs[P],
+		flights: newFlights(),
 		targets: func(ctx context.Context, p any) (Selection, error) { return d.Targets(ctx, p.(P)) },
 		inject: func(ctx context.Context, id ID, p any, deadline time.Time) error {
 			return d.Inject(ctx, id, p.(P), deadline)

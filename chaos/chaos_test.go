@@ -49,7 +49,7 @@ func TestAFaultIsInjectedHealedAndProvedHealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	if err := b.Recover(ctx, "rb-1"); err != nil {
+	if err := b.Recover(ctx, "rb-0"); err != nil {
 		t.Errorf("recovery of an injection that never happened: %v", err)
 	}
 	for range 2 {

@@ -22,6 +22,7 @@ type Fault struct {
 	Params  *shape.Type
 	OneShot bool
 
+	flights *flights
 	decode  func(n *document.Node) (any, diag.List)
 	targets func(ctx context.Context, p any) (Selection, error)
 	inject  func(ctx context.Context, id ID, p any, deadline time.Time) error
@@ -65,7 +66,8 @@ func (b Bound) Targets(ctx context.Context) (Selection, error) {
 }
 
 // Inject brings the fault about, until the deadline at the latest. It refuses a
-// deadline that has passed: nothing would end the fault.
+// deadline that has passed, for nothing would end the fault, and an injection
+// that was recovered already.
 func (b Bound) Inject(ctx context.Context, id ID, deadline time.Time) error {
 	if err := id.check(); err != nil {
 		return actions.Permanent(fmt.Errorf("inject %s: %w", b.Name, err))
@@ -77,7 +79,9 @@ func (b Bound) Inject(ctx context.Context, id ID, deadline time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject %s as %s: %w", b.Name, id, err)
 	}
-	return b.inject(ctx, id, b.params, deadline)
+	return b.flights.inject(ctx, id, func(ctx context.Context) error {
+		return b.inject(ctx, id, b.params, deadline)
+	})
 }
 
 // Recover ends the fault. For a one-shot there is nothing to end.
@@ -85,6 +89,7 @@ func (b Bound) Recover(ctx context.Context, id ID) error {
 	if b.OneShot {
 		return nil
 	}
+	b.flights.end(ctx, id)
 	return b.recover(ctx, id, b.params)
 }
 

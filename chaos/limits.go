@@ -54,7 +54,10 @@ func (l Limits) checkDuration(d time.Duration) error {
 	if most <= 0 {
 		most = DefaultMaxDuration
 	}
-	if d < 0 || d > most {
+	if d < 0 {
+		return fmt.Errorf("a fault can not last %s", d)
+	}
+	if d > most {
 		return fmt.Errorf("a fault of %s is longer than the limit of %s", model.Duration(d), model.Duration(most))
 	}
 	return nil

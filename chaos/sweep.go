@@ -37,13 +37,13 @@ func (c *Catalog) Active(ctx context.Context) ([]Injection, error) {
 func (c *Catalog) Sweep(ctx context.Context, now time.Time, all bool) ([]Swept, error) {
 	swept := make([][]Swept, len(c.injectors))
 	err := c.each(ctx, func(ctx context.Context, n int, i Injector) (err error) {
-		swept[n], err = i.sweep(ctx, now, all)
+		swept[n], err = c.sweep(ctx, i, now, all)
 		return err
 	})
 	return inOrder(slices.Concat(swept...)), err
 }
 
-func (i Injector) sweep(ctx context.Context, now time.Time, all bool) ([]Swept, error) {
+func (c *Catalog) sweep(ctx context.Context, i Injector, now time.Time, all bool) ([]Swept, error) {
 	found, err := i.Active(ctx)
 	failed := []error{err}
 	var swept []Swept
@@ -52,6 +52,9 @@ func (i Injector) sweep(ctx context.Context, now time.Time, all bool) ([]Swept, 
 			continue
 		}
 		s := Swept{Injection: injection}
+		if f, known := c.faults[injection.Fault]; known {
+			f.flights.end(ctx, injection.ID)
+		}
 		if err := i.Heal(ctx, injection); err != nil {
 			s.Error = err.Error()
 			failed = append(failed, fmt.Errorf("heal %s: %w", injection, err))
