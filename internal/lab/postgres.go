@@ -43,7 +43,7 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 	if err != nil {
 		return nil, err
 	}
-	as, err := databaseAccount()
+	as, err := child.Unprivileged("postgres")
 	if err != nil {
 		return nil, err
 	}
@@ -137,17 +137,4 @@ func (p *Postgres) Exec(ctx context.Context, database, sql string) error {
 // Close stops the server and removes its data.
 func (p *Postgres) Close() error {
 	return errors.Join(p.Stop(), os.RemoveAll(p.data))
-}
-
-// databaseAccount is the user that PostgreSQL runs as: ourselves, unless we are
-// root, whom it refuses.
-func databaseAccount() (*child.Account, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	account, err := child.AccountNamed("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("%w: PostgreSQL refuses to run as root; its package brings that user", err)
-	}
-	return account, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
+	"github.com/runbook-engine/runbook/internal/lab/proxy"
 )
 
 // PostgresPairOptions says how to run a primary and its standby.
@@ -30,7 +31,7 @@ type PostgresPair struct {
 	Primary, Standby *Postgres
 	// Replication is the standby's way to the primary; Clients and Engine are
 	// for those.
-	Replication, Clients, Engine *Link
+	Replication, Clients, Engine *proxy.Link
 }
 
 // StartPostgresPair starts both, with their files below dir, and waits until the
@@ -47,8 +48,8 @@ func (p *PostgresPair) start(ctx context.Context, dir string, options PostgresPa
 	if p.Primary, err = startIn(ctx, filepath.Join(dir, "primary"), options.Settings); err != nil {
 		return err
 	}
-	for _, link := range []**Link{&p.Replication, &p.Clients, &p.Engine} {
-		if *link, err = NewLink(p.Primary.Address()); err != nil {
+	for _, link := range []**proxy.Link{&p.Replication, &p.Clients, &p.Engine} {
+		if *link, err = proxy.NewLink(p.Primary.Address()); err != nil {
 			return err
 		}
 	}
@@ -81,7 +82,7 @@ func (p *PostgresPair) BlackHole() {
 // Close stops both and removes their data.
 func (p *PostgresPair) Close() error {
 	var failed []error
-	for _, link := range []*Link{p.Replication, p.Clients, p.Engine} {
+	for _, link := range []*proxy.Link{p.Replication, p.Clients, p.Engine} {
 		if link != nil {
 			failed = append(failed, link.Close())
 		}
@@ -101,7 +102,7 @@ func StartStandby(ctx context.Context, dir string, primary *Postgres, via, name 
 	if err != nil {
 		return nil, err
 	}
-	as, err := databaseAccount()
+	as, err := child.Unprivileged("postgres")
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/internal/lab/proxy"
+	"github.com/runbook-engine/runbook/internal/lab/writer"
 )
 
 func startPair(t *testing.T, options lab.PostgresPairOptions) *lab.PostgresPair {
@@ -31,23 +33,23 @@ func startPair(t *testing.T, options lab.PostgresPairOptions) *lab.PostgresPair 
 
 func TestAStandbyHasWhatWasAcknowledged(t *testing.T) {
 	pair := startPair(t, lab.PostgresPairOptions{Synchronous: true})
-	if err := pair.Primary.Exec(t.Context(), "postgres", lab.WriterTable); err != nil {
+	if err := pair.Primary.Exec(t.Context(), "postgres", writer.Table); err != nil {
 		t.Fatal(err)
 	}
-	proxy, err := lab.StartHAProxy(t.Context(), t.TempDir(), "orders", []lab.HAProxyServer{
+	front, err := proxy.StartHAProxy(t.Context(), t.TempDir(), "orders", []proxy.HAProxyServer{
 		{Name: "primary", Address: pair.Clients.Address()},
 		{Name: "standby", Address: pair.Standby.Address(), Out: true},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = proxy.Kill() })
-	writer := lab.StartWriter(proxy.DSN(pair.Primary))
-	t.Cleanup(writer.Stop)
+	t.Cleanup(func() { _ = front.Kill() })
+	w := writer.Start(front.Through(pair.Primary.DSN(), pair.Primary.Address()))
+	t.Cleanup(w.Stop)
 	written := func(after time.Time) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err := writer.AwaitWrite(ctx, after)
+		_, err := w.AwaitWrite(ctx, after)
 		return err
 	}
 	if err := written(time.Now()); err != nil {
@@ -70,10 +72,10 @@ func TestAStandbyHasWhatWasAcknowledged(t *testing.T) {
 		}
 	}
 	must(t, pair.Primary.Kill())
-	writer.Stop()
+	w.Stop()
 	must(t, pair.Standby.Exec(t.Context(), "postgres", "SELECT pg_promote()"))
 	has := numbers(t, pair.Standby)
-	for _, number := range writer.Acknowledged() {
+	for _, number := range w.Acknowledged() {
 		if !slices.Contains(has, number) {
 			t.Errorf("%d was acknowledged, and the standby does not have it", number)
 		}

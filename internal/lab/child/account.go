@@ -29,6 +29,19 @@ func AccountNamed(name string) (*Account, error) {
 	return &Account{uid, gid}, nil
 }
 
+// Unprivileged is the account for a server that refuses to run as root: ourselves,
+// unless we are root.
+func Unprivileged(name string) (*Account, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	account, err := AccountNamed(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the server refuses to run as root; its package brings that user", err)
+	}
+	return account, nil
+}
+
 // PrivateDir makes a new directory for the account: below parent when the
 // account can reach it there, else in the system's temporary directory.
 func (a *Account) PrivateDir(parent, pattern string) (string, error) {

@@ -1,4 +1,5 @@
-package lab
+// Package writer is a client that writes and knows what it was promised.
+package writer
 
 import (
 	"context"
@@ -28,11 +29,11 @@ type Writer struct {
 	times []time.Time
 }
 
-// WriterTable is what a writer needs.
-const WriterTable = "CREATE TABLE written (number bigint PRIMARY KEY)"
+// Table is what a writer needs.
+const Table = "CREATE TABLE written (number bigint PRIMARY KEY)"
 
-// StartWriter writes through a connection URL until it is stopped.
-func StartWriter(dsn string) *Writer {
+// Start writes through a connection URL until it is stopped.
+func Start(dsn string) *Writer {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &Writer{dsn: dsn, stop: stop, done: make(chan struct{})}
 	go func() {

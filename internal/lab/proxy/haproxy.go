@@ -1,15 +1,15 @@
-//go:build unix
-
-package lab
+package proxy
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
@@ -67,7 +67,7 @@ func StartHAProxy(ctx context.Context, dir, backend string, servers []HAProxySer
 			Name: "HAProxy", Path: path, Dir: dir, Log: filepath.Join(dir, "haproxy.log"),
 			Args: []string{"-db", "-f", config},
 			Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
-			Ready: answers(p.Health),
+			Ready: p.up,
 		}
 	})
 	if err = errors.Join(unwritten, err); err != nil {
@@ -88,7 +88,26 @@ func (p *HAProxy) write(config, health, backend string, servers []HAProxyServer)
 	return os.WriteFile(config, []byte(text), 0o600)
 }
 
-// DSN is the connection URL of the superuser of a server behind the proxy.
-func (p *HAProxy) DSN(of *Postgres) string {
-	return strings.Replace(of.DSN(), of.Address(), p.Address, 1)
+// Through is a connection URL to the server at an address, led through the
+// proxy.
+func (p *HAProxy) Through(dsn, address string) string {
+	return strings.Replace(dsn, address, p.Address, 1)
+}
+
+func (p *HAProxy) up(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Health, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
 }

@@ -1,4 +1,6 @@
-package lab
+// Package proxy runs what stands between clients and servers: links that can be
+// cut, and the proxies HAProxy and PgBouncer.
+package proxy
 
 import (
 	"context"

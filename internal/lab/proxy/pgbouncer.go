@@ -1,6 +1,4 @@
-//go:build unix
-
-package lab
+package proxy
 
 import (
 	"context"
@@ -41,7 +39,7 @@ func StartPgBouncer(ctx context.Context, dir string, options PgBouncerOptions) (
 	if err != nil {
 		return nil, err
 	}
-	as, err := databaseAccount()
+	as, err := child.Unprivileged("postgres")
 	if err != nil {
 		return nil, err
 	}
