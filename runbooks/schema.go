@@ -41,30 +41,10 @@ func probes(catalog *actions.Catalog) []actions.Action {
 	return found
 }
 
-// useActions ties `with` to `do`.
 func useActions(s *jsonschema.Schema, all []actions.Action) {
-	do, _ := s.Properties.Get("do")
-	for _, a := range all {
-		do.Enum = append(do.Enum, a.Name)
-		s.AllOf = append(s.AllOf, &jsonschema.Schema{If: withKey("do", &jsonschema.Schema{Const: a.Name}), Then: with(a)})
+	uses := make([]shape.Use, len(all))
+	for i, a := range all {
+		uses[i] = shape.Use{Name: a.Name, Doc: a.Doc, Params: a.Params}
 	}
-}
-
-// with is what stands beside an action: its parameters, which may be left out
-// where none of them is required.
-func with(a actions.Action) *jsonschema.Schema {
-	params := a.Params.Schema(true)
-	params.Description = a.Doc
-	s := withKey("with", params)
-	if len(params.Required) == 0 {
-		s.Required = nil
-	}
-	return s
-}
-
-// withKey describes an object that has a key.
-func withKey(name string, value *jsonschema.Schema) *jsonschema.Schema {
-	p := jsonschema.NewProperties()
-	p.Set(name, value)
-	return &jsonschema.Schema{Properties: p, Required: []string{name}}
+	shape.Choose(s, "do", uses, true)
 }
