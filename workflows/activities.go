@@ -45,6 +45,8 @@ type Activities struct {
 	Changed func(runID string)
 	// Concluded is told how a run ended. It may be told twice.
 	Concluded func(run.Run)
+
+	clock func() clock // the world's unless set
 }
 
 // Call is one use of an action on one target.
@@ -89,7 +91,8 @@ func (c caller) targets(ctx context.Context, call Call) (actions.Selection, erro
 }
 
 func (c caller) run(ctx context.Context, call Call) (Answer, error) {
-	answer := Answer{StartedAt: time.Now(), Attempt: int(activity.GetInfo(ctx).Attempt)}
+	clock := c.clockOf()
+	answer := Answer{StartedAt: clock.now(), Attempt: int(activity.GetInfo(ctx).Attempt)}
 	defer beat(ctx, nil)()
 	defer c.changed(call.Run)
 	c.changed(call.Run)
@@ -106,7 +109,7 @@ func (c caller) run(ctx context.Context, call Call) (Answer, error) {
 	}
 	answer.Output, err = bound.Run(acting, call.Key, call.Target)
 	err = lostWhile(release(), err)
-	answer.EndedAt = time.Now()
+	answer.EndedAt = clock.now()
 	if len(answer.Output) > maxOutput {
 		size := len(answer.Output)
 		answer.Output = nil

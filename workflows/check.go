@@ -48,6 +48,7 @@ type watcher struct {
 	caller
 	watch Watch
 	bound actions.Bound
+	clock clock
 
 	mu   sync.Mutex
 	seen Seen
@@ -72,7 +73,8 @@ func (c caller) check(ctx context.Context, watch Watch) (Seen, error) {
 
 func (c caller) watcher(watch Watch) (*watcher, error) {
 	bound, err := c.bind(watch.With)
-	w := &watcher{caller: c, watch: watch, bound: bound, seen: Seen{Begun: time.Now()}}
+	w := &watcher{caller: c, watch: watch, bound: bound, clock: c.clockOf()}
+	w.seen.Begun = w.clock.now()
 	if watch.Seen != nil {
 		w.seen = *watch.Seen
 	}
@@ -86,9 +88,6 @@ func (w *watcher) snapshot() Seen {
 }
 
 func (w *watcher) loop(ctx context.Context) (Seen, error) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
 	for first := w.watch.Seen == nil; ; first = true {
 		if first {
 			w.look(ctx)
@@ -96,14 +95,11 @@ func (w *watcher) loop(ctx context.Context) (Seen, error) {
 		if err := ctx.Err(); err != nil {
 			return w.end(), err
 		}
-		if w.watch.Once || w.over(time.Now()) {
+		if w.watch.Once || w.over(w.clock.now()) {
 			return w.end(), nil
 		}
-		timer.Reset(duration(w.watch.Every))
-		select {
-		case <-ctx.Done():
-			return w.end(), ctx.Err()
-		case <-timer.C:
+		if err := w.clock.wait(ctx, duration(w.watch.Every)); err != nil {
+			return w.end(), err
 		}
 	}
 }
@@ -119,14 +115,14 @@ func (w *watcher) over(now time.Time) bool {
 func (w *watcher) end() Seen {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen.Ended = time.Now()
+	w.seen.Ended = w.clock.now()
 	return w.seen
 }
 
 func (w *watcher) look(ctx context.Context) {
 	lookCtx, cancel := context.WithTimeout(ctx, w.bound.Limit())
 	defer cancel()
-	asked := time.Now()
+	asked := w.clock.now()
 	output, err := w.bound.Run(lookCtx, "", w.target(lookCtx))
 	holds := false
 	if err == nil {
