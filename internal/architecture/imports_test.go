@@ -18,8 +18,9 @@ const module = "github.com/runbook-engine/runbook/"
 var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "deploy", "deploy/*"},
 	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/ledger"},
-	{"actions/*", "chaos", "runbooks", "runbooks/*"},
-	{"actions/std", "internal/run", "chaos/gameday", "chaos/gameday/*"},
+	{"actions/*", "internal/artefact", "chaos", "runbooks", "runbooks/*",
+		"chaos/backstop", "chaos/conformance", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
+	{"actions/std", "internal/run", "chaos/std", "chaos/gameday", "chaos/gameday/*"},
 	{"workflows"},
 	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt"},
 	{"internal/temporalserver", "internal/temporalserver/*", "internal/identity", "internal/metrics"},
@@ -35,11 +36,12 @@ var only = map[string][]string{
 	"go.temporal.io/server": {"internal/temporalserver"},
 	// What a workflow may do is decided in one place. Workers elsewhere register
 	// what that place has.
-	"go.temporal.io/sdk/workflow": {"workflows"},
-	"k8s.io/client-go":            {"actions/kubernetes"},
-	"github.com/expr-lang/expr":   {"runbooks/expression", "runbooks"},
-	"github.com/goccy/go-yaml":    {"internal/document", "internal/lab"},
-	"github.com/jackc/pgx":        {"actions/postgres", "internal/lab", "internal/lab/orders"},
+	"go.temporal.io/sdk/workflow":  {"workflows"},
+	"k8s.io/client-go":             {"actions/kubernetes"},
+	"github.com/expr-lang/expr":    {"runbooks/expression", "runbooks"},
+	"github.com/goccy/go-yaml":     {"internal/document", "internal/lab"},
+	"github.com/aws/aws-sdk-go-v2": {"internal/artefact"},
+	"github.com/jackc/pgx":         {"actions/postgres", "internal/lab", "internal/lab/orders"},
 }
 
 // apart lists what must not know of each other although no layer forbids it.
