@@ -30,10 +30,10 @@ type Decided struct {
 	Reason string `json:"reason,omitempty"`
 	// Until is when the question must be asked again: the alert has not been
 	// firing for long enough, or the run is queued.
-	Until    time.Time          `json:"until,omitzero"`
-	Autonomy *run.Autonomy      `json:"autonomy,omitempty"`
-	Admitted *run.Admission     `json:"admitted,omitempty"`
-	First    *runbooks.Prepared `json:"first,omitempty"`
+	Until    time.Time      `json:"until,omitzero"`
+	Autonomy *run.Autonomy  `json:"autonomy,omitempty"`
+	Admitted *run.Admission `json:"admitted,omitempty"`
+	First    *Ready         `json:"first,omitempty"`
 }
 
 // Decide records the start of a run and answers whether it may act: its own
@@ -81,8 +81,7 @@ func (a *Activities) admit(ctx context.Context, q Question, moment runbooks.Mome
 			return d, nil
 		}
 	}
-	first := a.Evaluator.Prepare(&plan, moment, 0)
-	d.Yes, d.First = true, &first
+	d.Yes, d.First = true, a.ready(ctx, &plan, moment, 0)
 	return d, nil
 }
 

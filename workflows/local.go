@@ -40,11 +40,13 @@ func startEntry(p runbooks.Plan) audit.Entry {
 }
 
 // Ready is a step that is prepared, unless the engine stands still or the alert
-// is over.
+// is over. Answer is what a step that only reads was told, where the answer came
+// at once.
 type Ready struct {
 	runbooks.Prepared
-	Halted string `json:"halted,omitempty"`
-	Over   string `json:"over,omitempty"`
+	Answer *Answer `json:"answer,omitempty"`
+	Halted string  `json:"halted,omitempty"`
+	Over   string  `json:"over,omitempty"`
 }
 
 // Prepare answers a step's condition and fills in its parameters.
@@ -57,7 +59,26 @@ func (a *Activities) Prepare(ctx context.Context, q Question) (Ready, error) {
 	if _, reason := a.fires(ctx, &q.Plan, moment.Now); reason != "" {
 		return Ready{Over: reason}, nil
 	}
-	return Ready{Prepared: a.Evaluator.Prepare(&q.Plan, moment, q.Step)}, nil
+	return *a.ready(ctx, &q.Plan, moment, q.Step), nil
+}
+
+// ready prepares a step and, where it only reads one thing, reads it: most
+// answers come at once, and the run has nothing else to do meanwhile. What takes
+// longer or fails is left to an activity, with its retries.
+func (a *Activities) ready(ctx context.Context, p *runbooks.Plan, m runbooks.Moment, step int) *Ready {
+	ready := &Ready{Prepared: a.Evaluator.Prepare(p, m, step)}
+	s := p.Document.AllSteps()[step]
+	action, known := a.Catalog.Get(s.Do)
+	if !known || !ready.Run || ready.Undecided || ready.Idle || ready.Target == nil || ready.Risk.Writes() {
+		return ready
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	answer, err := caller{a, action}.run(ctx, callOf(p, s.ID, *ready.Target, ready.With))
+	if err == nil {
+		ready.Answer = &answer
+	}
+	return ready
 }
 
 // CheckQuestion asks for the parameters of a check.

@@ -98,7 +98,8 @@ type remediation struct {
 	run   *run.Run
 	facts map[string]runbooks.Facts
 	done  []undoable
-	first *runbooks.Prepared // the first step, as it was prepared with the decision
+	first *Ready  // the first step, as it was prepared with the decision
+	read  *Answer // of the step under way, where preparing it has read it
 
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act

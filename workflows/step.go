@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -32,8 +33,8 @@ func (r *remediation) step(i int) {
 
 func (r *remediation) prepare(i int) (runbooks.Prepared, error) {
 	if first := r.first; i == 0 && first != nil {
-		r.first = nil
-		return *first, nil
+		r.first, r.read = nil, first.Answer
+		return first.Prepared, nil
 	}
 	for {
 		var ready Ready
@@ -45,6 +46,7 @@ func (r *remediation) prepare(i int) (runbooks.Prepared, error) {
 			r.noLonger(ready.Over)
 			return runbooks.Prepared{Reason: ready.Over}, nil
 		case ready.Halted == "":
+			r.read = ready.Answer
 			return ready.Prepared, nil
 		}
 		if r.standStill(r.waiting, ready.Halted, r.stopped); r.stopped() {
@@ -206,10 +208,7 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 	if few {
 		r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
 	}
-	var answer Answer
-	err := r.gated(ctx, r.mustEnd, func() error {
-		return workflow.ExecuteActivity(runOptions(ctx, p), "run/"+s.Do, r.call(i, target, p.With)).Get(ctx, &answer)
-	})
+	answer, err := r.carry(ctx, i, p, target)
 	result := run.Result{
 		Target: target.ID, Doc: target.Doc, Output: answer.Output, Attempt: answer.Attempt,
 		StartedAt: answer.StartedAt, EndedAt: answer.EndedAt,
@@ -231,18 +230,33 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 	return result
 }
 
-func (r *remediation) call(i int, target actions.Target, with json.RawMessage) Call {
-	return Call{
-		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: r.run.Steps[i].ID,
-		Key: actions.Key(r.run.ID + "/" + r.run.Steps[i].ID + "/" + target.ID), Target: target, Token: r.token(), With: with,
+// carry has the action done on a target, unless preparing the step has read it.
+func (r *remediation) carry(ctx workflow.Context, i int, p runbooks.Prepared, target actions.Target) (answer Answer, err error) {
+	if read := r.read; read != nil {
+		r.read = nil
+		return *read, nil
 	}
+	err = r.gated(ctx, r.mustEnd, func() error {
+		return workflow.ExecuteActivity(runOptions(ctx, p), "run/"+r.run.Steps[i].Do, r.call(i, target, p.With)).Get(ctx, &answer)
+	})
+	return answer, err
 }
 
-func (r *remediation) callReason() string {
-	if r.plan.Alert != nil {
-		return "alert " + r.plan.Alert.Name()
+func (r *remediation) call(i int, target actions.Target, with json.RawMessage) Call {
+	c := callOf(r.plan, r.run.Steps[i].ID, target, with)
+	c.Token = r.token()
+	return c
+}
+
+func callOf(p *runbooks.Plan, step string, target actions.Target, with json.RawMessage) Call {
+	c := Call{
+		Run: p.RunID(), Runbook: p.Runbook, Actor: p.Actor, Reason: p.Reason, Step: step,
+		Key: callKey(p.RunID(), step+"/"+target.ID), Target: target, With: with,
 	}
-	return r.plan.Reason
+	if p.Alert != nil {
+		c.Reason = "alert " + p.Alert.Name()
+	}
+	return c
 }
 
 // endDone joins the results into the step's output and asks whether it helped.
@@ -270,7 +284,7 @@ func (r *remediation) endDone(i int, selects bool) {
 
 func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
 	s := &r.run.Steps[i]
-	now := workflow.Now(r.concluding)
+	now := r.endedAt(s)
 	s.Status, s.Outcome, s.Reason, s.EndedAt = run.Ended, outcome, reason, &now
 	if outcome == run.Failed {
 		r.failed = append(r.failed, s.ID)
@@ -280,7 +294,19 @@ func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
 	if reason != "" {
 		text += " (" + reason + ")"
 	}
-	r.event("step", s.ID, "", text)
+	r.eventAt(now, "step", s.ID, "", text)
+}
+
+// endedAt is not before the last of what the step did: a workflow's clock stands
+// still within a task.
+func (r *remediation) endedAt(s *run.Step) time.Time {
+	now := workflow.Now(r.concluding)
+	for _, result := range s.Results {
+		if result.EndedAt.After(now) {
+			now = result.EndedAt
+		}
+	}
+	return now
 }
 
 func factsOf(s run.Step) runbooks.Facts {

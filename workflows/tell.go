@@ -111,10 +111,7 @@ func (r *remediation) withdraw(id string) {
 }
 
 func (r *remediation) tellCall(step string, with json.RawMessage) Call {
-	call := Call{
-		Run: r.run.ID, Runbook: r.run.Runbook, Actor: r.run.Actor, Reason: r.callReason(), Step: step,
-		Key: callKey(r.run.ID, step), With: with,
-	}
-	call.Target = actions.Target{ID: "alert/" + r.run.ID}
+	call := callOf(r.plan, step, actions.Target{ID: "alert/" + r.run.ID}, with)
+	call.Key = callKey(r.run.ID, step)
 	return call
 }

@@ -8,10 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -150,16 +152,29 @@ func (x *bench) acted(a map[string]any) time.Time {
 // BenchmarkWebhookToFirstAction is the time from the first byte of a
 // notification to the call of the first action, beside the floor measured in the
 // same process: from asking for a bare workflow, on a server of the same
-// settings, to the call of its one local activity. Either is measured on an
-// engine at rest, as an alert finds it, and right after the run before, whose
-// records are still being written.
+// settings, to the call of its one local activity. The first action of most
+// runbooks looks; that of some acts at once, which takes an activity of its own.
+// Either is measured on an engine at rest, as an alert finds it, and right after
+// the run before, whose records are still being written.
 func BenchmarkWebhookToFirstAction(b *testing.B) {
-	b.Run("at_rest", func(b *testing.B) { benchmarkFirstAction(b, 50*time.Millisecond) })
-	b.Run("back_to_back", func(b *testing.B) { benchmarkFirstAction(b, 0) })
+	for name, step := range map[string]string{"looks": looks(b), "acts": ""} {
+		b.Run(name+"/at_rest", func(b *testing.B) { benchmarkFirstAction(b, step, 50*time.Millisecond) })
+		b.Run(name+"/back_to_back", func(b *testing.B) { benchmarkFirstAction(b, step, 0) })
+	}
 }
 
-func benchmarkFirstAction(b *testing.B, lull time.Duration) {
-	x, bare := newBench(b), newFloor(b)
+// looks is a step that asks a service.
+func looks(b *testing.B) string {
+	service := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	b.Cleanup(service.Close)
+	return fmt.Sprintf("{id: look, do: http.get, with: {url: %q}}, ", service.URL)
+}
+
+func benchmarkFirstAction(b *testing.B, step string, lull time.Duration) {
+	x := newBenchOn(b, "guards: {storm: {runs: 0}}\n", func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "quick.yml"), []byte(strings.Replace(quick, "steps: [", "steps: ["+step, 1)), 0o600)
+	})
+	bare := newFloor(b)
 	for range 20 {
 		bare()
 		x.firstAction()
