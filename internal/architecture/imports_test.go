@@ -22,11 +22,11 @@ var layers = [][]string{
 		"chaos/backstop", "chaos/conformance", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
 	{"actions/std", "internal/run", "chaos/std", "chaos/gameday", "chaos/gameday/*"},
 	{"workflows"},
-	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt"},
+	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt", "internal/rehearsal"},
 	{"internal/temporalserver", "internal/temporalserver/*", "internal/identity", "internal/metrics"},
 	{"internal/webhook", "internal/reconcile", "internal/api"},
 	{"internal/engine", "internal/client", "internal/terminal"},
-	{"internal/lab", "internal/lab/*"},
+	{"internal/lab", "internal/lab/*", "internal/testcluster"},
 	{"internal/demo"},
 	{"cmd/*", "internal/e2e"},
 }
@@ -37,11 +37,11 @@ var only = map[string][]string{
 	// What a workflow may do is decided in one place. Workers elsewhere register
 	// what that place has.
 	"go.temporal.io/sdk/workflow":  {"workflows"},
-	"k8s.io/client-go":             {"actions/kubernetes"},
+	"k8s.io/client-go":             {"actions/kubernetes", "actions/kubernetes/internal/cluster", "internal/testcluster"},
 	"github.com/expr-lang/expr":    {"runbooks/expression", "runbooks"},
 	"github.com/goccy/go-yaml":     {"internal/document", "internal/lab"},
 	"github.com/aws/aws-sdk-go-v2": {"internal/artefact"},
-	"github.com/jackc/pgx":         {"actions/postgres", "internal/lab", "internal/lab/orders"},
+	"github.com/jackc/pgx":         {"actions/postgres", "actions/postgres/failover", "actions/pgbouncer", "internal/lab", "internal/lab/orders", "internal/lab/proxy", "internal/lab/writer"},
 }
 
 // apart lists what must not know of each other although no layer forbids it.

@@ -4,6 +4,7 @@ package child
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Program struct {
 	Stop, Orphan syscall.Signal
 	// Ready reports nil once the program can be used.
 	Ready func(context.Context) error
+	// Within is how long that may take: half a minute unless set.
+	Within time.Duration
 }
 
 // process is a running child. It dies with us, even when we are killed.
@@ -104,7 +107,7 @@ func launch(p Program) (*process, error) {
 }
 
 func (p *process) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Within, readyWithin))
 	defer cancel()
 	ctx, ended := context.WithCancelCause(ctx)
 	defer ended(nil)
