@@ -25,7 +25,9 @@ func (c *Catalog) Scripted(by Script) *Catalog {
 
 func (a Action) scripted(by Script) Action {
 	declared := a
-	a.run = func(ctx context.Context, _ Key, target Target, _ any) (any, error) { return by.Run(ctx, declared, target) }
+	a.run = func(ctx context.Context, _ Key, target Target, _ any) (any, error) {
+		return by.Run(ctx, declared, target)
+	}
 	if a.targets != nil {
 		a.targets = func(ctx context.Context, _ any) (Selection, error) { return by.Targets(ctx, declared) }
 	}

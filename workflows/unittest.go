@@ -176,7 +176,9 @@ func (s *stage) Undo(ctx context.Context, _ actions.Action, target actions.Targe
 var errLease = errors.New("the lease is over")
 
 // Apply implements Ledger.
-func (s *stage) Apply(_ context.Context, op ledger.Op) (ledger.Answer, error) { return s.apply("", op), nil }
+func (s *stage) Apply(_ context.Context, op ledger.Op) (ledger.Answer, error) {
+	return s.apply("", op), nil
+}
 
 // Hold implements Ledger.
 func (s *stage) Hold(ctx context.Context, runID string, token int64) (context.Context, func() error, error) {

@@ -37,15 +37,15 @@ func (v *virtual) wait(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// rehearsedLease outlasts what any document waits for: no lease of a rehearsal
+// RehearsedLease outlasts what any document waits for: no lease of a rehearsal
 // expires because nobody renewed it on virtual time.
-const rehearsedLease = model.Duration(30 * 24 * time.Hour)
+const RehearsedLease = model.Duration(30 * 24 * time.Hour)
 
 // apply asks the ledger on virtual time. What it has to tell the run goes to it.
 func (s *stage) apply(runID string, op ledger.Op) ledger.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answers, effects := s.Ledger.Apply(s.env.Now(), ledger.Limits{Lease: rehearsedLease}, []ledger.Op{op})
+	answers, effects := s.Ledger.Apply(s.env.Now(), ledger.Limits{Lease: RehearsedLease}, []ledger.Op{op})
 	for _, e := range effects {
 		if e.Answer != nil && e.Run == runID {
 			s.env.SignalWorkflow(SignalAdmitted, *e.Answer)
