@@ -97,11 +97,11 @@ func (c *checker) watch() model.Duration {
 		last = max(last, time.Duration(f.After))
 		over = max(over, time.Duration(f.After+f.For))
 	}
-	return model.Duration(max(over, last+c.plan.Expect.longest()))
+	return model.Duration(max(over, last+c.plan.Expect.Longest()))
 }
 
-// longest is how long after a fault took effect something may still be expected.
-func (e Expect) longest() (most time.Duration) {
+// Longest is how long after a fault took effect something may still be expected.
+func (e Expect) Longest() (most time.Duration) {
 	if e.Alert != nil {
 		most = time.Duration(e.Alert.Within)
 	}

@@ -98,7 +98,8 @@ func (c *checker) probe(p Probe, node *document.Node) {
 	})
 	if raw != nil {
 		c.plan.Steady = append(c.plan.Steady, PlanProbe{
-			ID: p.ID, Do: p.Do, With: raw, Expect: p.Expect, Every: p.Every, AbortAfter: p.AbortAfter, Limit: model.Duration(b.Limit()),
+			ID: p.ID, Do: p.Do, With: raw, Expect: p.Expect, NoAnswer: State(p.NoAnswer),
+			Every: p.Every, AbortAfter: p.AbortAfter, Limit: model.Duration(b.Limit()),
 		})
 	}
 }

@@ -50,6 +50,7 @@ type Probe struct {
 	Do         string          `json:"do" doc:"Action that only reads."`
 	With       document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the action."`
 	Expect     string          `json:"expect" doc:"What is true while the system is well, over the action's output, whose fields are in scope by name."`
+	NoAnswer   string          `json:"no_answer" default:"missing" enum:"missing|bad" doc:"What a look counts as that fails: missing tells nothing; bad is for a probe that asks the very system under test, where no answer is an answer."`
 	Every      model.Duration  `json:"every" default:"1s" min:"100ms" max:"1m" doc:"Pause between two looks."`
 	AbortAfter model.Duration  `json:"abort_after" default:"1m" min:"1s" max:"1h" doc:"The drill stops when this was not true for so long without a break."`
 }

@@ -41,7 +41,7 @@ const (
 
 	Good    State = "good"    // of a sample: the expression is true
 	Bad     State = "bad"     // it is false
-	Missing State = "missing" // the probe or its expression gave no answer
+	Missing State = "missing" // the probe or its expression gave no answer, and its NoAnswer is missing
 )
 
 // Check is one question of the pre-flight.

@@ -55,6 +55,7 @@ type PlanProbe struct {
 	Do         string          `json:"do"`
 	With       json.RawMessage `json:"with"`
 	Expect     string          `json:"expect"`
+	NoAnswer   State           `json:"no_answer"` // of a look that fails: missing or bad
 	Every      model.Duration  `json:"every"`
 	AbortAfter model.Duration  `json:"abort_after"`
 	Limit      model.Duration  `json:"limit"` // how long one look may take
