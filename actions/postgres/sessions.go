@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +19,7 @@ import (
 // sessions are those of others in our database. Only client backends are ever
 // touched: no replication, no autovacuum, no worker.
 const sessions = `
-	SELECT a.pid, a.backend_start, a.state, a.backend_type, a.application_name, coalesce(a.usename, 'a dropped role') AS usename,
+	SELECT a.pid, a.backend_start, a.query_start, a.state, a.backend_type, a.application_name, coalesce(a.usename, 'a dropped role') AS usename,
 		coalesce(host(a.client_addr), 'a socket') AS origin,
 		coalesce(r.rolsuper, false) AS superuser,
 		clock_timestamp() - a.xact_start AS transaction_age,
@@ -31,13 +32,15 @@ const (
 	whose = `(@application = '' OR application_name = @application)
 		AND (@user = '' OR usename = @user)
 		AND (@superusers OR NOT superuser)`
-	wanted = whose + ` AND backend_type = 'client backend' AND state = @state AND age >= @older_than`
+	wanted = whose + ` AND backend_type = 'client backend' AND state = @state AND age >= @older_than
+		AND (NOT @blocking OR pid IN (SELECT unnest(pg_blocking_pids(l.pid)) FROM pg_locks l WHERE NOT l.granted))`
 )
 
 func (p terminateParams) named() pgx.NamedArgs {
 	return pgx.NamedArgs{
 		"ourselves": ourName, "by": p.By, "state": p.State, "older_than": time.Duration(p.OlderThan),
-		"application": p.Application, "user": p.User, "superusers": p.Superusers, "limit": p.Limit,
+		"application": p.Application, "user": p.User, "superusers": p.Superusers, "blocking": p.Blocking,
+		"limit": p.Limit,
 	}
 }
 
@@ -50,10 +53,10 @@ func census(ctx context.Context, conn pgx.Tx, p terminateParams) (population, hi
 	return population, hidden, err
 }
 
-// find gives the sessions that p selects, the oldest first.
-func find(ctx context.Context, conn pgx.Tx, connection string, p terminateParams) ([]actions.Target, error) {
+// find gives the sessions that p selects, the oldest first; id names them.
+func find(ctx context.Context, conn pgx.Tx, id func(backend) string, p terminateParams) ([]actions.Target, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT pid, backend_start, state, application_name, usename, origin, age, transaction_age
+		SELECT pid, backend_start, query_start, state, application_name, usename, origin, age, transaction_age
 		FROM (`+sessions+`) s WHERE `+wanted+` ORDER BY age DESC, pid LIMIT @limit`, p.named())
 	if err != nil {
 		return nil, err
@@ -62,14 +65,14 @@ func find(ctx context.Context, conn pgx.Tx, connection string, p terminateParams
 		var b backend
 		var state, application, user, origin string
 		var age, transaction *time.Duration
-		if err := row.Scan(&b.pid, &b.start, &state, &application, &user, &origin, &age, &transaction); err != nil {
+		if err := row.Scan(&b.pid, &b.start, &b.query, &state, &application, &user, &origin, &age, &transaction); err != nil {
 			return actions.Target{}, err
 		}
 		doc := fmt.Sprintf("%s for %s: %s as %s from %s", state, short(age), cmp.Or(application, "unnamed"), user, origin)
 		if transaction != nil {
 			doc += ", in a transaction for " + short(transaction)
 		}
-		return actions.Target{ID: b.id(connection), Doc: doc}, nil
+		return actions.Target{ID: id(b), Doc: doc}, nil
 	})
 }
 
@@ -84,24 +87,41 @@ func short(d *time.Duration) string {
 type backend struct {
 	pid   int32
 	start time.Time
+	query time.Time // when its statement began; only where statements are meant
 }
 
 func (b backend) id(connection string) string {
-	return fmt.Sprintf("backend/%s/%d@%d.%06d", connection, b.pid, b.start.Unix(), b.start.Nanosecond()/1000)
+	return fmt.Sprintf("backend/%s/%d@%s", connection, b.pid, stamp(b.start))
 }
 
-var idForm = regexp.MustCompile(`^backend/(.+)/([1-9]\d*)@(\d+)\.(\d{6})$`)
+func (b backend) statementID(connection string) string {
+	return fmt.Sprintf("statement/%s/%d@%s@%s", connection, b.pid, stamp(b.start), stamp(b.query))
+}
 
-func parseID(id, connection string) (backend, error) {
+func stamp(t time.Time) string { return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000) }
+
+var idForm = regexp.MustCompile(`^(backend|statement)/(.+)/([1-9]\d*)@(\d+\.\d{6})(?:@(\d+\.\d{6}))?$`)
+
+// named is what the kinds of targets are.
+var named = map[string]string{"backend": "session", "statement": "statement"}
+
+func parseID(id, kind, connection string) (backend, error) {
 	parts := idForm.FindStringSubmatch(id)
-	if parts == nil || parts[1] != connection {
-		return backend{}, fmt.Errorf("%q names no session of %q", id, connection)
+	if parts == nil || parts[1] != kind || parts[2] != connection || (parts[5] != "") != (kind == "statement") {
+		return backend{}, fmt.Errorf("%q names no %s of %q", id, named[kind], connection)
 	}
-	pid, pidErr := strconv.ParseInt(parts[2], 10, 32)
-	seconds, secondsErr := strconv.ParseInt(parts[3], 10, 40)
-	micros, microsErr := strconv.ParseInt(parts[4], 10, 32)
-	if err := errors.Join(pidErr, secondsErr, microsErr); err != nil {
-		return backend{}, fmt.Errorf("%q names no session: %w", id, err)
+	pid, pidErr := strconv.ParseInt(parts[3], 10, 32)
+	start, startErr := parseStamp(parts[4])
+	query, queryErr := parseStamp(cmp.Or(parts[5], parts[4]))
+	if err := errors.Join(pidErr, startErr, queryErr); err != nil {
+		return backend{}, fmt.Errorf("%q names no %s: %w", id, named[kind], err)
 	}
-	return backend{int32(pid), time.Unix(seconds, micros*1000)}, nil
+	return backend{int32(pid), start, query}, nil
+}
+
+func parseStamp(text string) (time.Time, error) {
+	whole, part, _ := strings.Cut(text, ".")
+	seconds, secondsErr := strconv.ParseInt(whole, 10, 40)
+	micros, microsErr := strconv.ParseInt(part, 10, 32)
+	return time.Unix(seconds, micros*1000), errors.Join(secondsErr, microsErr)
 }

@@ -20,6 +20,7 @@ type terminateParams struct {
 	Application string         `json:"application,omitempty" optional:"true" doc:"Only sessions with this application_name."`
 	User        string         `json:"user,omitempty" optional:"true" doc:"Only sessions of this role."`
 	Superusers  bool           `json:"superusers" default:"false" doc:"Also sessions of superusers, who are otherwise left alone."`
+	Blocking    bool           `json:"blocking" default:"false" doc:"Only sessions that others wait for, to get a lock."`
 	Limit       int            `json:"limit" default:"20" min:"1" max:"1000" doc:"At most this many sessions, the oldest first."`
 }
 
@@ -63,32 +64,43 @@ func (t terminator) targets(ctx context.Context, p terminateParams) (actions.Sel
 	if err != nil {
 		return actions.Selection{}, err
 	}
-	s, hidden, err := c.choose(ctx, p)
+	return c.choose(ctx, func(b backend) string { return b.id(c.name) }, p)
+}
+
+// choose gives the sessions that p selects, if the engine's role may see what all
+// of them do.
+func (c *client) choose(ctx context.Context, id func(backend) string, p terminateParams) (actions.Selection, error) {
+	var s actions.Selection
+	var hidden int
+	err := c.listing(ctx, func(tx pgx.Tx) (err error) {
+		if s.Population, hidden, err = census(ctx, tx, p); err == nil {
+			s.Targets, err = find(ctx, tx, id, p)
+		}
+		return err
+	})
 	switch {
 	case err != nil:
 		return actions.Selection{}, c.failure(ctx, "list the sessions of", err)
 	case hidden > 0:
-		return actions.Selection{}, actions.Permanent(fmt.Errorf(
-			"list the sessions of postgres %q: the engine's role may not see what %d of them do: GRANT pg_read_all_stats to it", c.name, hidden))
+		return actions.Selection{}, c.blind(hidden)
 	}
 	return s, nil
 }
 
-// choose also counts the sessions of which the engine's role may not see what
-// they do.
-func (c *client) choose(ctx context.Context, p terminateParams) (s actions.Selection, hidden int, err error) {
+// blind says that the engine's role may not see what sessions do.
+func (c *client) blind(sessions int) error {
+	return actions.Permanent(fmt.Errorf(
+		"list the sessions of postgres %q: the engine's role may not see what %d of them do: GRANT pg_read_all_stats to it", c.name, sessions))
+}
+
+// listing reads in the session that is there for relief.
+func (c *client) listing(ctx context.Context, read func(pgx.Tx) error) error {
 	conn, err := c.control.Acquire(ctx)
 	if err != nil {
-		return s, 0, err
+		return err
 	}
 	defer conn.Release()
-	err = look(ctx, conn.Conn(), terminateTimeout, func(tx pgx.Tx) (err error) {
-		if s.Population, hidden, err = census(ctx, tx, p); err == nil {
-			s.Targets, err = find(ctx, tx, c.name, p)
-		}
-		return err
-	})
-	return s, hidden, err
+	return look(ctx, conn.Conn(), terminateTimeout, read)
 }
 
 func (t terminator) run(ctx context.Context, _ actions.Key, target actions.Target, p terminateParams) (terminateResult, error) {
@@ -96,25 +108,28 @@ func (t terminator) run(ctx context.Context, _ actions.Key, target actions.Targe
 	if err != nil {
 		return terminateResult{}, err
 	}
-	b, err := parseID(target.ID, c.name)
+	b, err := parseID(target.ID, "backend", c.name)
 	if err != nil {
 		return terminateResult{}, actions.Permanent(err)
 	}
-	r, err := c.terminate(ctx, b, p)
-	if err != nil {
-		err = c.failure(ctx, fmt.Sprintf("end session %d of", b.pid), err)
-		if hasCode(err, insufficientPrivilege) {
-			err = actions.Permanent(fmt.Errorf("%w; GRANT pg_signal_backend to the engine's role (only a superuser may end the sessions of superusers)", err))
-		}
-		return terminateResult{}, err
+	r, err := c.terminate(ctx, b, wanted, p.named())
+	return r, c.refused(ctx, fmt.Sprintf("end session %d of", b.pid), err)
+}
+
+// refused names the role that is missing.
+func (c *client) refused(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return r, nil
+	if err = c.failure(ctx, what, err); hasCode(err, insufficientPrivilege) {
+		return actions.Permanent(fmt.Errorf("%w; GRANT pg_signal_backend to the engine's role (only a superuser may end the sessions of superusers)", err))
+	}
+	return err
 }
 
 // terminate checks and acts in one statement, so that as little as possible can
 // happen in between.
-func (c *client) terminate(ctx context.Context, b backend, p terminateParams) (terminateResult, error) {
-	arguments := p.named()
+func (c *client) terminate(ctx context.Context, b backend, wanted string, arguments pgx.NamedArgs) (terminateResult, error) {
 	arguments["pid"], arguments["start"] = b.pid, b.start
 	told, err := c.control.Exec(ctx, `
 		SELECT pg_terminate_backend(pid) FROM (`+sessions+` AND a.pid = @pid AND a.backend_start = @start) s WHERE `+wanted, arguments)
@@ -139,21 +154,11 @@ func (c *client) stateOf(ctx context.Context, b backend) (state string, err erro
 }
 
 func (c *client) awaitEnd(ctx context.Context, b backend) error {
-	deadline := time.Now().Add(endsWithin)
-	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+	return until(ctx, func() (bool, error) {
 		_, err := c.stateOf(ctx, b)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return nil
-		case err != nil:
-			return err
-		case time.Now().After(deadline):
-			return fmt.Errorf("it was told to end, and has not after %s; look at its wait_event in pg_stat_activity", endsWithin)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return true, nil
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return false, err
+	})
 }
