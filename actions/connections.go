@@ -67,7 +67,8 @@ func (c Connection[C, T]) Get(ctx context.Context, all *Connections, name string
 // Connections are the named connections of an engine. A nil one has none, which
 // is enough to list, lint and document actions.
 type Connections struct {
-	entries map[string]*entry
+	entries   map[string]*entry
+	artefacts Artefacts
 }
 
 type entry struct {

@@ -24,6 +24,7 @@ func (c Config) check(n *document.Node) (problems diag.List) {
 	report(n.Find("temporal"), "temporal", c.Temporal.check())
 	report(n.Find("auth"), "auth", c.Auth.Check())
 	report(n.Find("auth", "certificates"), "auth", c.checkCertificates())
+	report(n.Find("artefacts"), "artefacts", c.Artefacts.check())
 	report(n.Find("webhook"), "webhook", c.Webhook.check())
 	report(n.Find("alertmanagers"), "alertmanagers", c.checkAlertmanagers())
 	return problems

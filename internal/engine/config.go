@@ -34,6 +34,7 @@ type Config struct {
 	Autonomy      runbooks.Environment `json:"autonomy" default:"{}" doc:"The most that runbooks may do by themselves here, whatever they say of themselves."`
 	Windows       map[string]Window    `json:"windows,omitempty" optional:"true" doc:"Maintenance windows and freezes by name. Those that are open are in windows, for conditions."`
 	Webhook       Webhook              `json:"webhook" default:"{}" doc:"The receiver of Alertmanager's notifications."`
+	Artefacts     Artefacts            `json:"artefacts" default:"{}" doc:"Where captures go: profiles, dumps and listings that are taken before something is restarted."`
 	Audit         Audit                `json:"audit" default:"{}" doc:"The record of who did what, why, to what and with what result."`
 	Log           Log                  `json:"log" default:"{}" doc:"The engine's log: JSON lines on standard error."`
 	Retention     model.Duration       `json:"retention" default:"180d" min:"1d" doc:"How long ended runs stay readable. A longer one that a namespace has already stays."`

@@ -58,6 +58,7 @@ type Engine struct {
 	halt          *halt.Switch
 	conns         *actions.Connections
 	catalog       *actions.Catalog
+	artefacts     store
 	documents     *documents
 	alertmanagers alertmanagerapi.Peers
 	hub           *runs.Hub
@@ -95,6 +96,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	for _, step := range []func() error{
 		func() error { return e.listen(o) },
 		func() error { return e.openConnections() },
+		func() error { return e.openArtefacts() },
 		func() error { return e.openDocuments(o) },
 		func() error { return e.openAudit() },
 		func() error { e.halt = halt.Open(string(e.config.DataDir), e.log); return nil },
@@ -283,6 +285,9 @@ func (e *Engine) Close() {
 	e.closeTemporal()
 	e.alertmanagers.Close()
 	e.conns.Close()
+	if e.artefacts != nil {
+		e.complain("close the store of artefacts", e.artefacts.Close())
+	}
 	e.complain("stop watching the runbooks", e.documents.close())
 	e.complain("close the audit file", e.audit.Close())
 }
