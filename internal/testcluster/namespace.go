@@ -91,7 +91,12 @@ func generated() metav1.ObjectMeta { return metav1.ObjectMeta{GenerateName: "tes
 // Eventually waits for what the cluster does by itself within seconds.
 func Eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, fmt.Errorf("no %s within a minute", what))
+	eventually(t.Context(), t, what, check)
+}
+
+func eventually(ctx context.Context, t testing.TB, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("no %s within a minute", what))
 	defer cancel()
 	if err := child.Poll(ctx, 20*time.Millisecond, func(context.Context) error { return check() }); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -144,8 +145,19 @@ func (c *Cluster) kubeconfigWith(t testing.TB, old, new string) string {
 func (c *Cluster) Log(t testing.TB, now, previous string) {
 	t.Helper()
 	for name, text := range map[string]string{"container.log": now, "previous.log": previous} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(c.dir, name), runtimeLog(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
+
+// runtimeLog is a text as container runtimes keep it.
+func runtimeLog(text string) (kept []byte) {
+	for line := range strings.Lines(text) {
+		kept = append(kept, "2026-01-02T03:04:05.000000006Z stdout F "+line...)
+	}
+	return kept
+}
+
+// Dir is the working directory of what an exec runs.
+func (c *Cluster) Dir() string { return c.dir }
