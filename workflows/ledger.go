@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -157,7 +158,7 @@ func (k *keeper) tell(ctx workflow.Context, e ledger.Effect) {
 	if e.Answer == nil {
 		name, value = SignalCancel, CancelRequest{By: "the ledger", Reason: e.Stop}
 	}
-	told := workflow.SignalExternalWorkflow(ctx, runbooks.WorkflowID(e.Run), "", name, value)
+	told := workflow.SignalExternalWorkflow(ctx, cmp.Or(e.Workflow, runbooks.WorkflowID(e.Run)), "", name, value)
 	k.telling++
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		err := told.Get(ctx, nil)

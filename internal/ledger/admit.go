@@ -116,7 +116,7 @@ func (l *Ledger) preempt(a *Admit) {
 		return
 	}
 	holder.StopFor = a.Run
-	l.tell(Effect{Run: holder.Run, Stop: fmt.Sprintf("%s takes its place on %s", a.Run, a.Resource)})
+	l.tell(Effect{Run: holder.Run, Workflow: holder.Workflow, Stop: fmt.Sprintf("%s takes its place on %s", a.Run, a.Resource)})
 }
 
 func (l *Ledger) displace(a *Admit) {
@@ -136,7 +136,8 @@ func (l *Ledger) grant(a *Admit, told bool) Answer {
 	l.book(a)
 	l.Token++
 	held := &lease{
-		Run: a.Run, Runbook: a.Runbook, Resource: a.Resource, Token: l.Token, Since: l.Now, Cooldown: length(a.Cooldown), Unheard: told,
+		Run: a.Run, Workflow: a.Workflow, Runbook: a.Runbook, Resource: a.Resource, Token: l.Token, Since: l.Now,
+		Cooldown: length(a.Cooldown), Unheard: told,
 	}
 	l.Leases = append(l.Leases, held)
 	l.indexLease(held)

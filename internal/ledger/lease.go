@@ -11,6 +11,7 @@ import (
 // lease is a run that may act, and the resource that it holds, if any.
 type lease struct {
 	Run      string `json:"run"`
+	Workflow string `json:"w,omitempty"` // see Admit
 	Runbook  string `json:"rb"`
 	Resource string `json:"res,omitempty"`
 	Token    int64  `json:"t"`

@@ -189,3 +189,16 @@ func TestTokensGrowOverALostLedger(t *testing.T) {
 		t.Errorf("token %d after %d", after, before)
 	}
 }
+
+// A holder that is no run of a runbook is told under its own workflow's id, also
+// after the ledger was written and read.
+func TestAHolderMayNameItsWorkflow(t *testing.T) {
+	d := newDesk(t)
+	d.admitted(ledger.Admit{Run: "restart.1", Resource: "db"})
+	d.admit(ledger.Admit{Run: "drill.1", Workflow: "gameday/drill/1", Resource: "db", Source: "gameday"})
+	d.release("restart.1", false)
+	d.admit(ledger.Admit{Run: "restart.2", Resource: "db", OnConflict: "replace"})
+	if len(d.told) != 2 || d.told[0].Workflow != "gameday/drill/1" || d.told[1].Workflow != "gameday/drill/1" || d.told[1].Stop == "" {
+		t.Errorf("%+v", d.told)
+	}
+}

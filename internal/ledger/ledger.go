@@ -27,7 +27,8 @@ type Op struct {
 // Admit asks whether a run may act. A run that is queued hears of its turn by a
 // signal, and may ask again at any time: asking is also how it keeps its place.
 type Admit struct {
-	Run        string         `json:"run"` // NAME.EPISODE; its workflow is signalled
+	Run        string         `json:"run"`                // NAME.EPISODE, or what else tells a holder from others
+	Workflow   string         `json:"workflow,omitempty"` // that is signalled; that of the run unless set
 	Runbook    string         `json:"runbook"`
 	Alert      string         `json:"alert,omitempty"`    // alertname, for fairness
 	Severity   string         `json:"severity,omitempty"` // for priority

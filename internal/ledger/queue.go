@@ -171,7 +171,7 @@ func (l *Ledger) remove(e *entry) {
 func (l *Ledger) refuse(e *entry, v Answer) {
 	l.remove(e)
 	l.end(e.Run, v)
-	l.tell(Effect{Run: e.Run, Answer: &v})
+	l.tell(Effect{Run: e.Run, Workflow: e.Workflow, Answer: &v})
 }
 
 // expireWaits refuses who has waited too long, and the backlog that a person
@@ -280,7 +280,7 @@ func (l *Ledger) serveGroup(g *group) (granted, complete bool) {
 		case Admitted:
 			l.remove(e)
 			answer := l.grant(&e.Admit, true)
-			l.tell(Effect{Run: e.Run, Answer: &answer})
+			l.tell(Effect{Run: e.Run, Workflow: e.Workflow, Answer: &answer})
 			return true, true
 		case Refused:
 			l.refuse(e, v)

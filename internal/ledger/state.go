@@ -52,6 +52,8 @@ type index struct {
 // Effect is what is to be told to a run.
 type Effect struct {
 	Run string
+	// Workflow is that of the run, where Admit named it.
+	Workflow string
 	// Answer is the run's turn, or the end of its waiting.
 	Answer *Answer
 	// Stop is why the run is to stop: another takes its place.

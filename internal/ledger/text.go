@@ -30,6 +30,7 @@ type groupText struct {
 
 type entryText struct {
 	Run      string `json:"r"`
+	Workflow string `json:"w,omitempty"`
 	Kind     int    `json:"k,omitempty"`
 	Resource string `json:"o,omitempty"`
 	Seq      int64  `json:"q"`
@@ -42,7 +43,7 @@ func (g *group) MarshalJSON() ([]byte, error) {
 	text, known := groupText{Alert: g.Alert}, map[string]int{}
 	for _, e := range g.Entries {
 		kind := e.Admit
-		kind.Run, kind.Resource, kind.Alert = "", "", ""
+		kind.Run, kind.Workflow, kind.Resource, kind.Alert = "", "", "", ""
 		key, err := json.Marshal(kind)
 		if err != nil {
 			return nil, err
@@ -57,7 +58,7 @@ func (g *group) MarshalJSON() ([]byte, error) {
 		if due > 0 {
 			due -= e.Since
 		}
-		text.Runs = append(text.Runs, entryText{e.Run, k, e.Resource, e.Seq, e.Since, due})
+		text.Runs = append(text.Runs, entryText{e.Run, e.Workflow, k, e.Resource, e.Seq, e.Since, due})
 	}
 	return json.Marshal(text)
 }
@@ -77,7 +78,7 @@ func (g *group) UnmarshalJSON(raw []byte) error {
 		if e.Due > 0 {
 			e.Due += e.Since
 		}
-		e.Run, e.Resource, e.Alert = r.Run, r.Resource, text.Alert
+		e.Run, e.Workflow, e.Resource, e.Alert = r.Run, r.Workflow, r.Resource, text.Alert
 		e.class = e.Admit.class()
 		g.Entries = append(g.Entries, e)
 	}
