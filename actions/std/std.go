@@ -5,6 +5,7 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/alertmanager"
 	"github.com/runbook-engine/runbook/actions/exec"
+	"github.com/runbook-engine/runbook/actions/haproxy"
 	"github.com/runbook-engine/runbook/actions/http"
 	"github.com/runbook-engine/runbook/actions/kubernetes"
 	"github.com/runbook-engine/runbook/actions/postgres"
@@ -18,6 +19,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 	return actions.NewCatalog(
 		alertmanager.System(conns),
 		exec.System(conns),
+		haproxy.System(conns),
 		http.System(conns),
 		kubernetes.System(conns),
 		postgres.System(conns),
