@@ -43,7 +43,7 @@ type client struct {
 }
 
 var database = actions.Connection[config, *client]{
-	Kind: "postgres",
+	Kind: Kind,
 	Doc:  "A database of a PostgreSQL server.",
 	Open: func(_ context.Context, name string, c config) (*client, error) {
 		opened, err := open(name, c)

@@ -12,7 +12,7 @@ import (
 
 // politely bounds the attempt to take toxics away through the API, which can
 // hang for ever while data is in flight.
-const politely = 500 * time.Millisecond
+const politely = 300 * time.Millisecond
 
 // recover takes an injection away. The engine's own proxy is killed and started
 // anew when it does not obey at once.

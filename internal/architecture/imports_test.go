@@ -41,7 +41,7 @@ var only = map[string][]string{
 	"github.com/expr-lang/expr":    {"runbooks/expression", "runbooks"},
 	"github.com/goccy/go-yaml":     {"internal/document", "internal/lab"},
 	"github.com/aws/aws-sdk-go-v2": {"internal/artefact"},
-	"github.com/jackc/pgx":         {"actions/postgres", "actions/postgres/failover", "actions/pgbouncer", "internal/lab", "internal/lab/orders", "internal/lab/proxy", "internal/lab/writer"},
+	"github.com/jackc/pgx":         {"actions/postgres", "actions/postgres/failover", "actions/pgbouncer", "internal/lab", "internal/lab/orders", "internal/lab/proxy", "internal/lab/writer", "chaos/postgres"},
 }
 
 // apart lists what must not know of each other although no layer forbids it.
