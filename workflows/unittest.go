@@ -95,7 +95,11 @@ func (s *stage) open(plan runbooks.Plan) {
 	s.env.SetTestTimeout(idleLimit)
 	s.env.SetStartTime(s.Start)
 	s.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: runbooks.WorkflowID(plan.RunID()), TaskQueue: TaskQueue})
-	s.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&backstage{stage: s}}})
+	s.env.SetWorkerOptions(worker.Options{
+		Interceptors: []interceptor.WorkerInterceptor{&backstage{stage: s}},
+		// By the clock of the world, of which a busy machine has none to spare.
+		DeadlockDetectionTimeout: idleLimit,
+	})
 	Register(s.env, s.activities())
 	s.env.RegisterWorkflowWithOptions(func(workflow.Context, Page) error { return nil }, workflow.RegisterOptions{Name: PageType})
 	s.env.RegisterActivityWithOptions(s.post, activity.RegisterOptions{Name: ActivityPagePost})

@@ -42,16 +42,23 @@ func (v *virtual) wait(ctx context.Context, d time.Duration) error {
 const RehearsedLease = model.Duration(30 * 24 * time.Hour)
 
 // apply asks the ledger on virtual time. What it has to tell the run goes to it.
+// The environment is asked for nothing while the stage is locked: its workflow
+// code waits for the stage.
 func (s *stage) apply(runID string, op ledger.Op) ledger.Answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	answers, effects := s.Ledger.Apply(s.env.Now(), ledger.Limits{Lease: RehearsedLease}, []ledger.Op{op})
+	answer, effects := s.book(s.env.Now(), op)
 	for _, e := range effects {
 		if e.Answer != nil && e.Run == runID {
 			s.env.SignalWorkflow(SignalAdmitted, *e.Answer)
 		}
 	}
-	return answers[0]
+	return answer
+}
+
+func (s *stage) book(now time.Time, op ledger.Op) (ledger.Answer, []ledger.Effect) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answers, effects := s.Ledger.Apply(now, ledger.Limits{Lease: RehearsedLease}, []ledger.Op{op})
+	return answers[0], effects
 }
 
 func (s *stage) spend(what string, d time.Duration) {

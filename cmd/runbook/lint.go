@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -21,9 +22,10 @@ func (p *program) lintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint PATH... | -",
 		Short: "Check runbooks and say everything that is wrong with them",
-		Long: `Check runbooks in files and folders, or on standard input (-). Every problem is
-printed with its place, a stable code and a hint; the exit code is 1 when there
-are any. With --config the names of connections and windows are checked too.`,
+		Long: `Check runbooks in files and folders, or on standard input (-), and the unit tests
+beside them. Every problem is printed with its place, a stable code and a hint; the
+exit code is 1 when there are any. With --config the names of connections and
+windows are checked too.`,
 		Example: `  runbook lint runbooks/
   runbook lint -o github --config runbook.yaml runbooks/
   generate | runbook lint -`,
@@ -51,8 +53,21 @@ func (p *program) lint(paths []string, config, output string) error {
 	if err != nil {
 		return &failure{exitUsage, err}
 	}
-	_, problems := runbooks.Load(sources, options)
+	set, problems := runbooks.Load(sources, options)
+	if len(problems) == 0 {
+		if problems, err = lintTests(paths, set, options, sources); err != nil {
+			return &failure{exitUsage, err}
+		}
+	}
 	return p.printProblems(problems, sources, output)
+}
+
+// lintTests checks the unit tests of documents that are without problems.
+func lintTests(paths []string, set *runbooks.Set, o runbooks.Options, sources diag.Sources) (diag.List, error) {
+	paths = slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return path == "-" })
+	_, found, problems, err := loadTests(paths, set, o)
+	maps.Copy(sources, found)
+	return problems, err
 }
 
 // stdin is the name of standard input in problems.

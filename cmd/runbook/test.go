@@ -28,7 +28,7 @@ is touched. The exit code is 1 when a case fails.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, paths []string) error { return p.test(paths, output.value, verbose) },
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the cases that pass as well")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print what happened in the cases that fail, and the cases that pass")
 	output = outputFlag(cmd, "text", "json", "junit")
 	return cmd
 }

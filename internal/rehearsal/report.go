@@ -12,8 +12,8 @@ import (
 	"github.com/runbook-engine/runbook/internal/run"
 )
 
-// WriteText prints the cases that did not pass, each with what was wrong and
-// what happened, and how many there were. Verbose prints the others as well.
+// WriteText prints the cases that did not pass, each with what was wrong, and
+// how many there were. Verbose adds what happened in them, and the other cases.
 func WriteText(w io.Writer, results []Result, sources diag.Sources, verbose bool) error {
 	var b strings.Builder
 	for _, r := range results {
@@ -23,8 +23,8 @@ func WriteText(w io.Writer, results []Result, sources diag.Sources, verbose bool
 			if err := diag.WriteText(&b, r.Problems, sources); err != nil {
 				return err
 			}
-			for _, e := range r.Events {
-				fmt.Fprintf(&b, "      %s %s\n", sinceStart(r, e), firstLine(e.Text))
+			if verbose {
+				writeEvents(&b, r)
 			}
 		case verbose:
 			fmt.Fprintf(&b, "ok    %s: %s (%s)\n", r.Runbook, r.Case, r.Took)
@@ -38,6 +38,12 @@ func WriteText(w io.Writer, results []Result, sources diag.Sources, verbose bool
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func writeEvents(b *strings.Builder, r Result) {
+	for _, e := range r.Events {
+		fmt.Fprintf(b, "      %s %s\n", sinceStart(r, e), firstLine(e.Text))
+	}
 }
 
 // sinceStart is when something happened, on the virtual clock.

@@ -25,8 +25,8 @@ type world struct {
 // missing says what the case should have declared.
 func (w *world) missing(step, what, hint string) error {
 	at := w.node.At
-	if steps := w.node.Get("steps"); steps != nil {
-		at = steps.KeyPlace(step)
+	if declared := w.node.Find("steps"); step != "" && declared.Get(step) != nil {
+		at = declared.KeyPlace(step)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
