@@ -150,3 +150,15 @@ func (p *Postgres) awaitStandby(ctx context.Context, name string) error {
 			"') THEN RAISE 'the standby does not stream yet'; END IF; END $$")
 	})
 }
+
+// Demote makes a standby of a server that was promoted, without a primary to
+// stream from.
+func (p *Postgres) Demote(ctx context.Context) error {
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(p.data, "standby.signal"), nil, 0o644); err != nil {
+		return err
+	}
+	return p.Start(ctx)
+}

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +104,7 @@ func watch(parent context.Context, places []vantage, p deadParams) (deadResult, 
 				return deadResult{}, s.err
 			}
 			s.sight.Name = places[s.place].name
-			r.Vantages[s.place] = s.sight
+			r.Vantages[s.place] = s.sight.after(r.Vantages[s.place])
 		case <-ctx.Done():
 		}
 		r.Dead, r.Took = isDead(r.Vantages), model.Duration(time.Since(began))
@@ -115,6 +116,18 @@ func watch(parent context.Context, places []vantage, p deadParams) (deadResult, 
 		}
 	}
 }
+
+// after keeps a sign of life that was seen: a place from which nothing can be seen
+// any more has not seen the primary die.
+func (s sight) after(before sight) sight {
+	if s.Sees == unknown && before.Sees == alive {
+		before.Says = strings.TrimSuffix(before.Says, lostSince) + lostSince
+		return before
+	}
+	return s
+}
+
+const lostSince = ", when it was last asked"
 
 // answersUs tells an answer from a silence that is too short yet.
 func answersUs(engine sight) bool { return engine.Sees == alive && engine.Silent == 0 }
