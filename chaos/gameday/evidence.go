@@ -51,6 +51,20 @@ type Check struct {
 	Text  string `json:"text,omitempty"`
 }
 
+// The checks that every pre-flight has; there may be others.
+const (
+	CheckAlerts   = "alerts"   // no alert is firing that the drill is about, or gives way to
+	CheckLock     = "lock"     // nobody else is at work on the resource
+	CheckWindow   = "window"   // no maintenance window forbids it, and the engine is not halted
+	CheckTargets  = "targets"  // what the faults would touch is known, and within the limits
+	CheckBaseline = "baseline" // every steady probe is good
+)
+
+// Checks are the names of those that every pre-flight has.
+func Checks() []string {
+	return []string{CheckAlerts, CheckLock, CheckWindow, CheckTargets, CheckBaseline}
+}
+
 // Injection is what became of one fault of the plan.
 type Injection struct {
 	ID       string    `json:"id"`              // of the injection, as the injector knows it

@@ -49,7 +49,7 @@ func basePlan() gameday.Plan {
 func baseEvidence() gameday.Evidence {
 	return gameday.Evidence{
 		ID: "drill-1", Digest: "d1", Started: at(0), Ended: at(36),
-		Preflight: []gameday.Check{{Name: "alerts", State: gameday.OK}, {Name: "baseline", State: gameday.OK}},
+		Preflight: checks(),
 		Injections: []gameday.Injection{{
 			ID: "drill-1.hold", Fault: "hold", Targets: []string{"database/orders"}, Deadline: at(310), Tries: 1,
 			Requested: at(10), Injected: at(10.2), EffectSeen: at(12),
@@ -73,6 +73,13 @@ func baseEvidence() gameday.Evidence {
 			{At: at(9), IDs: []string{"database/orders"}}, {At: at(18.5), IDs: []string{"database/orders"}},
 		},
 	}
+}
+
+func checks() (all []gameday.Check) {
+	for _, name := range gameday.Checks() {
+		all = append(all, gameday.Check{Name: name, State: gameday.OK})
+	}
+	return all
 }
 
 func baseRun() gameday.Run {

@@ -137,7 +137,7 @@ const watchSlack = 5 * time.Second
 func (f *facts) watched(what string, from, to time.Time) bool {
 	var spans []gameday.Watch
 	for _, w := range f.ev.Watched {
-		if w.What == what && !w.To.Before(w.From) {
+		if w.What == what && !w.From.IsZero() && !w.To.Before(w.From) {
 			spans = append(spans, w)
 		}
 	}

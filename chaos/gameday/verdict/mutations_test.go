@@ -285,7 +285,7 @@ var mutations = []mutation{
 	{"without a fault nobody looks for runs", controlled(gameday.NoFault, func(e *gameday.Evidence) { e.Watched = e.Watched[:1] }), verdict.Inconclusive, "control_unknown", ""},
 	{"without a fault something is injected", controlled(gameday.NoFault, func(e *gameday.Evidence) { e.Injections = baseEvidence().Injections }), verdict.Inconclusive, "not_injected", ""},
 	{"without a fault something is said to be injected", controlled(gameday.NoFault, func(e *gameday.Evidence) { e.Injections = []gameday.Injection{{Fault: "hold"}} }), verdict.Inconclusive, "not_injected", ""},
-	{"without the runbook it recovers", controlled(gameday.NoRemedy, func(e *gameday.Evidence) { e.Probes[0].Samples = looks(0, 65, 12, 30) }), verdict.Failed, "control_recovered", gameday.ByItself},
+	{"without the runbook it recovers", controlled(gameday.NoRemedy, func(e *gameday.Evidence) { e.Probes[0].Samples = looks(0, 65, 12, 30) }), verdict.Failed, "control_recovered", gameday.ByUnknown},
 	{"without the runbook it acts", controlled(gameday.NoRemedy, func(e *gameday.Evidence) { e.Runs = baseEvidence().Runs }), verdict.Inconclusive, "control_acted", ""},
 	{"without the runbook nobody looks long enough", controlled(gameday.NoRemedy, func(e *gameday.Evidence) {
 		e.Injections[0].HealIssued, e.Injections[0].Healed = at(31), at(32)

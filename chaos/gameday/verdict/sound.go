@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
@@ -26,13 +28,15 @@ func (f *facts) incomplete() (reasons []Reason) {
 }
 
 func (f *facts) preflight() (reasons []Reason) {
-	if len(f.ev.Preflight) == 0 {
-		return []Reason{reason("preflight", "there was no pre-flight")}
-	}
+	missing := gameday.Checks()
 	for _, c := range f.ev.Preflight {
+		missing = slices.DeleteFunc(missing, func(name string) bool { return name == c.Name })
 		if c.State != gameday.OK {
 			reasons = append(reasons, reason("preflight", "%s: %s %s", c.Name, c.State, c.Text))
 		}
+	}
+	if len(missing) > 0 {
+		reasons = append(reasons, reason("preflight", "not checked: %s", strings.Join(missing, ", ")))
 	}
 	return reasons
 }
