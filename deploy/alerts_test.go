@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/runbook-engine/runbook/deploy"
@@ -18,7 +19,11 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 }
 
 func TestRulesFireWhenTheyShould(t *testing.T) {
-	accepts(t, programs.Promtool, "test", "rules", "testdata/orders_test.yml")
+	tests, err := filepath.Glob("testdata/*_test.yml")
+	if err != nil || len(tests) == 0 {
+		t.Fatalf("tests of rules %v, %v", tests, err)
+	}
+	accepts(t, programs.Promtool, append([]string{"test", "rules"}, tests...)...)
 }
 
 func inAlerts(files []string) []string {
