@@ -1,0 +1,106 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/runbook-engine/runbook/chaos"
+)
+
+// note says which processes a fault holds. It is on disk before the first signal
+// is sent and until the last one is undone, so that whoever comes after an
+// engine that died together with its backstop can put things right.
+type note struct {
+	ID       chaos.ID  `json:"id"`
+	Fault    string    `json:"fault"`
+	Process  string    `json:"process"` // the connection
+	Deadline time.Time `json:"deadline"`
+	Root     proc      `json:"root"`
+	Tree     bool      `json:"tree"`
+	// Held are those that were or are about to be stopped.
+	Held []proc `json:"held,omitempty"`
+}
+
+// notes is a folder of them.
+type notes struct{ Dir string }
+
+const (
+	heldNote   = ".held.json"
+	killedNote = ".killed.json"
+	// forgets is how long the note of a kill is kept: longer than anybody repeats it.
+	forgets = 24 * time.Hour
+)
+
+func (ns notes) path(id chaos.ID, kind string) string { return filepath.Join(ns.Dir, string(id)+kind) }
+
+// read gives nil when there is none.
+func (ns notes) read(id chaos.ID, kind string) (*note, error) {
+	text, err := os.ReadFile(ns.path(id, kind))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var n note
+	if err := json.Unmarshal(text, &n); err != nil {
+		return nil, fmt.Errorf("the note %s is damaged: %w", ns.path(id, kind), err)
+	}
+	return &n, nil
+}
+
+// write is done when the note is there as a whole.
+func (ns notes) write(n note, kind string) error {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	next := ns.path(n.ID, kind) + ".next"
+	if err := os.WriteFile(next, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, ns.path(n.ID, kind))
+}
+
+func (ns notes) remove(id chaos.ID, kind string) error {
+	if err := os.Remove(ns.path(id, kind)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// held are the notes of processes that are held. A damaged one hides no other.
+func (ns notes) held() (all []note, err error) {
+	files, err := os.ReadDir(ns.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		id, ours := strings.CutSuffix(f.Name(), heldNote)
+		if !ours {
+			continue
+		}
+		n, failed := ns.read(chaos.ID(id), heldNote)
+		err = errors.Join(err, failed)
+		if n != nil {
+			all = append(all, *n)
+		}
+	}
+	return all, err
+}
+
+// forgetKills removes old notes of kills.
+func (ns notes) forgetKills(now time.Time) error {
+	files, err := filepath.Glob(filepath.Join(ns.Dir, "*"+killedNote))
+	for _, file := range files {
+		if info, failed := os.Stat(file); failed == nil && now.Sub(info.ModTime()) > forgets {
+			err = errors.Join(err, os.Remove(file))
+		}
+	}
+	return err
+}
