@@ -19,8 +19,8 @@ const RaiseAction = "alertmanager.raise"
 // database behind Temporal may have no room for more.
 const maxReason = 200
 
-// listed is a reason as a list shows it.
-func listed(reason string) string {
+// Listed is a reason as a list shows it.
+func Listed(reason string) string {
 	if chars := []rune(reason); len(chars) > maxReason {
 		return string(chars[:maxReason]) + "…"
 	}

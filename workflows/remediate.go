@@ -295,7 +295,7 @@ func (r *remediation) end() {
 // What is done is done: a record that fails is logged, and fails no run.
 func (r *remediation) record() {
 	err := errors.Join(
-		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome)), KeyReason.ValueSet(listed(r.run.OutcomeReason)),
+		workflow.UpsertTypedSearchAttributes(r.concluding, KeyOutcome.ValueSet(string(r.run.Outcome)), KeyReason.ValueSet(Listed(r.run.OutcomeReason)),
 			KeyMode.ValueSet(string(r.run.Mode))),
 		workflow.ExecuteLocalActivity(local(r.concluding), ActivityConclude, r.conclusion()).Get(r.concluding, nil),
 	)

@@ -22,7 +22,8 @@ var layers = [][]string{
 		"chaos/backstop", "chaos/conformance", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
 	{"actions/std", "internal/run", "chaos/std", "chaos/gameday", "chaos/gameday/*"},
 	{"workflows"},
-	{"internal/runs", "internal/temporalcluster", "internal/admission", "internal/halt", "internal/rehearsal"},
+	{"workflows/drills"},
+	{"internal/runs", "internal/gamedays", "internal/temporalcluster", "internal/admission", "internal/halt", "internal/rehearsal"},
 	{"internal/temporalserver", "internal/temporalserver/*", "internal/identity", "internal/metrics"},
 	{"internal/webhook", "internal/reconcile", "internal/api"},
 	{"internal/engine", "internal/client", "internal/terminal"},
@@ -36,7 +37,7 @@ var only = map[string][]string{
 	"go.temporal.io/server": {"internal/temporalserver"},
 	// What a workflow may do is decided in one place. Workers elsewhere register
 	// what that place has.
-	"go.temporal.io/sdk/workflow":  {"workflows"},
+	"go.temporal.io/sdk/workflow":  {"workflows", "workflows/drills"},
 	"k8s.io/client-go":             {"actions/kubernetes", "actions/kubernetes/internal/cluster", "internal/testcluster"},
 	"github.com/expr-lang/expr":    {"runbooks/expression", "runbooks"},
 	"github.com/goccy/go-yaml":     {"internal/document", "internal/lab"},

@@ -24,6 +24,7 @@ import (
 func (r *Receiver) decideAll(ctx context.Context, m *Message, alerts []runbooks.Alert) (int, error) {
 	alerts, missing := r.complete(ctx, m, alerts)
 	all := r.newWork(ctx, r.Metrics.Count)
+	all.message = m
 	for i := range alerts {
 		all.decide(&alerts[i])
 	}
@@ -56,6 +57,8 @@ type work struct {
 	set   *runbooks.Set
 	actor string
 	count func(metrics.Decision, int)
+	// message is what brought the alerts; nil when none did.
+	message *Message
 
 	mu     sync.Mutex
 	failed []error
@@ -124,12 +127,26 @@ func (w *work) fire(a *runbooks.Alert) {
 	}
 	for _, rb := range matched {
 		w.count(metrics.Matched, 1)
-		if rb.Autonomy.Level == runbooks.Off {
-			w.record(metrics.Off, a, rb, "its autonomy is off")
+		if reason := w.keptFrom(rb, a); reason != "" {
+			w.record(metrics.Off, a, rb, reason)
 			continue
 		}
 		w.beside(func() error { return w.start(rb, a) })
 	}
+}
+
+// keptFrom is why a runbook must not run at all, or "".
+func (w *work) keptFrom(rb *runbooks.Runbook, a *runbooks.Alert) string {
+	if rb.Autonomy.Level == runbooks.Off {
+		return "its autonomy is off"
+	}
+	if w.Witness == nil {
+		return ""
+	}
+	if drill := w.Witness.Suspends(rb.Runbook, a.Labels); drill != "" {
+		return "drill " + drill + " tries what happens without it"
+	}
+	return ""
 }
 
 func (w *work) start(rb *runbooks.Runbook, a *runbooks.Alert) error {
@@ -150,10 +167,12 @@ func (w *work) start(rb *runbooks.Runbook, a *runbooks.Alert) error {
 		return err
 	case !started:
 		w.count(metrics.Duplicate, 1)
+		w.witness(a, metrics.Duplicate, plan.RunID())
 		w.Log.Debug("the run is there already", "fingerprint", a.Fingerprint, "run", plan.RunID())
 		return nil
 	}
 	w.count(metrics.Started, 1)
+	w.witness(a, metrics.Started, plan.RunID())
 	w.Log.Info("run started", "fingerprint", a.Fingerprint, "run", plan.RunID(), "mode", plan.Mode)
 	if plan.Refusal != "" {
 		w.record(metrics.Refused, a, rb, plan.Refusal)
@@ -189,6 +208,7 @@ func (w *work) runsBefore(rb *runbooks.Runbook, a *runbooks.Alert) (ids []string
 }
 
 func (w *work) resolve(a *runbooks.Alert) {
+	w.witness(a, metrics.Resolved, "")
 	over := w.episodes.resolved(a)
 	for _, rb := range w.set.Match(a) {
 		if rb.Autonomy.Level == runbooks.Off {
@@ -269,6 +289,7 @@ func (w *work) tellShed() {
 
 func (w *work) note(d metrics.Decision, a *runbooks.Alert) {
 	w.count(d, 1)
+	w.witness(a, d, "")
 	w.Log.Debug("nothing to start", "decision", d, "alert", bounded(a.Name()), "fingerprint", a.Fingerprint)
 }
 
@@ -283,6 +304,7 @@ func (w *work) record(d metrics.Decision, a *runbooks.Alert, rb *runbooks.Runboo
 
 func (w *work) keep(d metrics.Decision, a *runbooks.Alert, runbook, digest, reason string) {
 	w.count(d, 1)
+	w.witness(a, d, "")
 	w.Log.Info("alert not acted on", "decision", d, "fingerprint", a.Fingerprint, "runbook", runbook, "reason", reason)
 	err := w.Audit.Write(audit.Entry{
 		Kind: audit.Decision, Actor: w.actor, Alert: bounded(a.Name()), Episode: a.Episode(), Runbook: runbook, Digest: digest,

@@ -28,6 +28,9 @@ type Message struct {
 	// TruncatedAlerts counts those that max_alerts of the receiver cut off. The
 	// status of the message is wrong then: it is that of the alerts that are left.
 	TruncatedAlerts uint64 `json:"truncatedAlerts"`
+
+	body []byte
+	at   time.Time // when it came
 }
 
 const payloadVersion = "4"

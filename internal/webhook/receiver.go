@@ -36,6 +36,8 @@ type Options struct {
 	MaxBody int64
 	// Wait bounds the time in which a message is answered.
 	Wait time.Duration
+	// Witness hears of what messages bring; nil where nobody has to.
+	Witness Witness
 }
 
 const (
@@ -97,6 +99,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 func (r *Receiver) receive(ctx context.Context, w http.ResponseWriter, request *http.Request) (int, error) {
+	at := time.Now()
 	if err := r.Ready(); err != nil {
 		return http.StatusServiceUnavailable, err
 	}
@@ -117,6 +120,7 @@ func (r *Receiver) receive(ctx context.Context, w http.ResponseWriter, request *
 		return http.StatusBadRequest, err
 	}
 	r.receivers.add(m.Receiver)
+	m.body, m.at = body, at
 	return r.decideAll(ctx, &m, alerts)
 }
 

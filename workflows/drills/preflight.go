@@ -1,0 +1,144 @@
+package drills
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/runbook-engine/runbook/chaos"
+	"github.com/runbook-engine/runbook/chaos/gameday"
+	"github.com/runbook-engine/runbook/internal/ledger"
+)
+
+// Ready is what was found before anything was touched.
+type Ready struct {
+	Checks []gameday.Check `json:"checks"`
+	Token  int64           `json:"token,omitempty"`  // of the lease on the resource
+	Firing []string        `json:"firing,omitempty"` // fingerprints of what fires already
+}
+
+// Preflight asks everything that can be known before something is touched. What
+// can not be answered is unknown, and an unknown answer is none. The lock is
+// taken last, when nothing else speaks against the drill.
+func (a *Activities) Preflight(ctx context.Context, t Task) (Ready, error) {
+	defer beat(ctx)()
+	ready, _ := a.Survey(ctx, t.ID, t.Plan)
+	for _, c := range ready.Checks {
+		if c.State != gameday.OK {
+			return ready, nil
+		}
+	}
+	check, token := a.take(ctx, t)
+	ready.Checks, ready.Token = append(ready.Checks, check), token
+	return ready, nil
+}
+
+// Survey is the pre-flight without the lock: what `plan` shows of a game day.
+func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) (Ready, map[string]chaos.Selection) {
+	ready := Ready{Checks: []gameday.Check{a.halt()}}
+	selections := map[string]chaos.Selection{}
+	for _, f := range p.Faults {
+		selection, check := a.targets(ctx, p, f)
+		selections[f.ID] = selection
+		ready.Checks = append(ready.Checks, check)
+	}
+	ready.Checks = append(ready.Checks, a.free(ctx, id))
+	quiet, firing := a.quiet(ctx, p)
+	ready.Checks, ready.Firing = append(ready.Checks, quiet), firing
+	if a.Checks != nil {
+		ready.Checks = append(ready.Checks, a.Checks(ctx, p)...)
+	}
+	return ready, selections
+}
+
+func (a *Activities) halt() gameday.Check {
+	if halted := a.Halted(); halted != "" {
+		return gameday.Check{Name: "halt", State: gameday.Failed, Text: halted}
+	}
+	return gameday.Check{Name: "halt", State: gameday.OK, Text: "the engine is not halted"}
+}
+
+// targets counts what a fault would touch, against the limits.
+func (a *Activities) targets(ctx context.Context, p gameday.Plan, f gameday.PlanFault) (chaos.Selection, gameday.Check) {
+	c := gameday.Check{Name: "targets of " + f.ID, State: gameday.OK}
+	bound, err := a.bind(f)
+	if err != nil {
+		c.State, c.Text = gameday.Failed, message(err)
+		return chaos.Selection{}, c
+	}
+	selection, err := bound.Targets(ctx)
+	if err != nil {
+		c.State, c.Text = gameday.Unknown, err.Error()
+		return selection, c
+	}
+	c.Text = fmt.Sprintf("%d of %d: %s", len(selection.Targets), selection.Population, strings.Join(selection.IDs(), ", "))
+	if err := p.Limits.Check(selection, duration(f.For)); err != nil {
+		c.State, c.Text = gameday.Failed, err.Error()
+	}
+	return selection, c
+}
+
+// free: no fault of another drill is in the systems.
+func (a *Activities) free(ctx context.Context, id string) gameday.Check {
+	c := gameday.Check{Name: "faults", State: gameday.OK, Text: "no fault of ours is in any system"}
+	active, err := a.Faults.Active(ctx)
+	own := chaos.Owner(id)
+	active = slices.DeleteFunc(active, func(i chaos.Injection) bool { return i.Owner == own })
+	switch {
+	case len(active) > 0:
+		c.State, c.Text = gameday.Failed, fmt.Sprintf("%s is in a system already; runbook gameday heal --all ends it", active[0])
+	case err != nil:
+		c.State, c.Text = gameday.Unknown, "which faults are in the systems can not be found out: "+err.Error()
+	}
+	return c
+}
+
+// quiet: no real alert is in scope, and the expected one does not fire already.
+func (a *Activities) quiet(ctx context.Context, p gameday.Plan) (gameday.Check, []string) {
+	c := gameday.Check{Name: "alerts", State: gameday.OK, Text: "no alert in scope fires"}
+	sieve, err := p.Sieve()
+	if err != nil {
+		c.State, c.Text = gameday.Failed, err.Error()
+		return c, nil
+	}
+	list, err := a.Alerts(ctx)
+	if err != nil {
+		c.State, c.Text = gameday.Unknown, "alertmanager did not answer: "+err.Error()
+		return c, nil
+	}
+	var firing []string
+	for _, one := range list {
+		if sieve.Expected(one.Labels) || sieve.Real(one.Labels) {
+			c.State = gameday.Failed
+			c.Text = fmt.Sprintf("%s fires already (fingerprint %s)", one.Labels["alertname"], one.Fingerprint)
+			continue
+		}
+		firing = append(firing, one.Fingerprint)
+	}
+	return c, firing
+}
+
+// take takes the lock on the resource, under which nothing else acts on it.
+func (a *Activities) take(ctx context.Context, t Task) (gameday.Check, int64) {
+	c := gameday.Check{Name: "lock", State: gameday.OK, Text: "the game day locks nothing"}
+	if t.Plan.Resource == "" {
+		return c, 0
+	}
+	answer, err := a.Ledger.Apply(ctx, ledger.Op{Admit: &ledger.Admit{
+		Run: t.ID, Runbook: t.Plan.Gameday, Workflow: WorkflowID(t.ID), Source: "gameday", Resource: t.Plan.Resource, OnConflict: "drop",
+	}})
+	switch {
+	case err != nil:
+		c.State, c.Text = gameday.Unknown, "the ledger did not answer: "+err.Error()
+	case answer.State != ledger.Admitted:
+		c.State, c.Text = gameday.Failed, fmt.Sprintf("refused by %s: %s", answer.Guard, answer.Reason)
+	default:
+		c.Text = t.Plan.Resource + " is locked for the drill"
+		op := ledger.Op{Confirm: &ledger.Confirm{Run: t.ID, Token: answer.Token, Keep: leaseFor}}
+		if _, err := a.Ledger.Apply(ctx, op); err != nil {
+			c.State, c.Text = gameday.Unknown, "the lock could not be confirmed: "+err.Error()
+		}
+	}
+	return c, answer.Token
+}
