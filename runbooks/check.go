@@ -104,6 +104,9 @@ func (c *checker) step(i int, s Step, node *document.Node) {
 	if known && s.AllowEmpty && !a.Selects {
 		c.add(node.KeyPlace("allow_empty"), "no-effect", fmt.Sprintf("allow_empty has no effect: %s always has one target", a.Name), "remove it")
 	}
+	if known && s.Rollout != nil {
+		c.rollout(i, s, a, node.Get("rollout"))
+	}
 	if s.Verify != nil {
 		c.check(node.Get("verify"), i+1, s.Verify)
 	}
@@ -140,12 +143,8 @@ func suggestAction(do string, catalog *actions.Catalog) string {
 
 // check checks the use of a probe.
 func (c *checker) check(node *document.Node, step int, check *Check) {
-	a, known := c.action(node, c.scope(step), check.Do)
+	a, known := c.probe(node, c.scope(step), check.Do, "verify")
 	if !known {
-		return
-	}
-	if a.Risk.Writes() || a.Selects {
-		c.add(node.Find("do").At, "not-a-probe", fmt.Sprintf("verify needs an action that only reads; %s is %s", a.Name, a.Risk), "such as prometheus.query")
 		return
 	}
 	until := &lint.Scope{
@@ -157,4 +156,14 @@ func (c *checker) check(node *document.Node, step int, check *Check) {
 	if every > within && within > 0 {
 		c.add(node.Find("every").At, "times", fmt.Sprintf("every %s is longer than within %s: it would look once", check.Every, check.Within), "look more often, or give it more time")
 	}
+}
+
+// probe checks the use of an action that must only read, for what names it.
+func (c *checker) probe(node *document.Node, scope *lint.Scope, do, what string) (actions.Action, bool) {
+	a, known := c.action(node, scope, do)
+	if known && (a.Risk.Writes() || a.Selects) {
+		c.add(node.Find("do").At, "not-a-probe", fmt.Sprintf("%s needs an action that only reads; %s is %s", what, a.Name, a.Risk), "such as prometheus.query")
+		return a, false
+	}
+	return a, known
 }

@@ -154,6 +154,7 @@ type Step struct {
 	If         string          `json:"if,omitempty" optional:"true" doc:"Condition; the step is skipped when it is false."`
 	With       document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the action."`
 	AllowEmpty bool            `json:"allow_empty,omitempty" optional:"true" doc:"Finding nothing to act on is not an error."`
+	Rollout    *Rollout        `json:"rollout,omitempty" optional:"true" doc:"Take the targets in stages, watch the system between them, and go back when it gets worse."`
 	Verify     *Check          `json:"verify,omitempty" optional:"true" doc:"Did the step help?"`
 }
 

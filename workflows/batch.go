@@ -107,14 +107,14 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 // was counted a moment ago, it counts again; gone is how many were then no longer
 // selected.
 func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Target) (gone int, refusal string) {
-	guards := r.plan.Document.Guards
-	size := batchSize(guards.Batch, len(targets))
+	pace := r.pace(i)
+	size := batchSize(pace, len(targets))
 	for from := 0; from < len(targets); from += size {
 		batch := targets[from:min(from+size, len(targets))]
 		if from > 0 {
-			left, refusal := r.nextBatch(i, p, batch)
+			left, refusal := r.nextBatch(i, p, batch, pace)
 			if refusal != "" || r.mustEnd() {
-				return gone, refusal
+				return gone, refused(refusal)
 			}
 			gone += len(batch) - len(left)
 			batch = left
@@ -123,14 +123,25 @@ func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Ta
 		if r.mustEnd() || r.tooManyErrors(i) {
 			break
 		}
+		if breach := r.observe(i); breach != "" {
+			return gone, breach
+		}
 	}
 	return gone, ""
 }
 
+// refused marks what a guard said.
+func refused(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return "refused: " + reason
+}
+
 // nextBatch pauses and counts again: what is no longer selected is left out.
-func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Target) (left []actions.Target, refusal string) {
+func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Target, pace *runbooks.Batch) (left []actions.Target, refusal string) {
 	guards := r.plan.Document.Guards
-	if pause := duration(guards.Batch.Pause); pause > 0 {
+	if pause := duration(pace.Pause); pause > 0 {
 		r.event("pause", r.run.Steps[i].ID, "", fmt.Sprintf("%s: %s until the next batch", r.run.Steps[i].ID, pause))
 		r.keep(r.concluding, pause+grace)
 		if err := workflow.Sleep(r.waiting, pause); err != nil {

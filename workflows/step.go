@@ -153,17 +153,20 @@ func (r *remediation) runTargets(i int, p runbooks.Prepared, targets []actions.T
 			r.done = append(r.done, undoable{step: i, target: t, with: p.With})
 		}
 	}
-	gone, refusal := 0, r.reserve(i, p, targets)
+	gone, refusal := 0, refused(r.reserve(i, p, targets))
 	if refusal == "" {
 		gone, refusal = r.eachBatch(i, p, targets)
 	}
 	failure := firstFailure(s.Results)
+	if failure != nil || refusal != "" {
+		r.rollBack(i)
+	}
 	untouched := len(targets) - len(s.Results) - gone
 	switch {
 	case failure != nil:
 		r.endFailed(i, *failure, untouched)
 	case refusal != "":
-		r.endStep(i, run.Failed, fmt.Sprintf("refused: %s; %d of %d targets untouched", refusal, untouched, len(targets)))
+		r.endStep(i, run.Failed, fmt.Sprintf("%s; %d of %d targets untouched", refusal, untouched, len(targets)))
 	case untouched > 0:
 		r.endStep(i, run.Cancelled, fmt.Sprintf("stopped with %d of %d targets untouched", untouched, len(targets)))
 	default:

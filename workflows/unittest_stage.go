@@ -108,14 +108,17 @@ func askedBy(input any) (a asked) {
 	return a
 }
 
-// step is whose verify a question is about: that of the step before, or the
-// run's own.
+// step is whose check a question is about: that of the roll-out of the step, the
+// verify of the step before, or the run's own.
 func (q CheckQuestion) step() string {
-	steps := q.Plan.Document.AllSteps()
-	if q.Question.Step == 0 {
+	steps, at := q.Plan.Document.AllSteps(), q.Question.Step
+	if at < len(steps) && steps[at].Rollout != nil && reflect.DeepEqual(&q.Check, steps[at].Rollout.Breach()) {
+		return RolloutStep(steps[at].ID)
+	}
+	if at == 0 {
 		return ""
 	}
-	last := steps[q.Question.Step-1]
+	last := steps[at-1]
 	facts, known := q.Moment.Steps[last.ID]
 	own, of := reflect.DeepEqual(&q.Check, q.Plan.Document.Verify), reflect.DeepEqual(&q.Check, last.Verify)
 	if of && (!own || known && facts.Outcome == "" || slices.Contains(q.Moment.LeftOut, last.ID) && !known) {

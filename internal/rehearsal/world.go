@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/runbooks/unittest"
+	"github.com/runbook-engine/runbook/workflows"
 )
 
 // world answers as a case declares. What the case does not declare is an error,
@@ -108,12 +110,17 @@ func (w *world) Undo(step, target string) error {
 // Look implements workflows.World.
 func (w *world) Look(step string) (json.RawMessage, error) {
 	replies, what, hint := w.one.Verify, "the runbook verifies", "add verify: {output: …} to the case"
-	if step != "" {
-		replies = w.one.Steps[step].Verify
-		what, hint = fmt.Sprintf("step %s is verified", step), fmt.Sprintf("add steps: {%s: {verify: {output: …}}}", step)
+	id, watches := strings.CutSuffix(step, workflows.RolloutStep(""))
+	switch {
+	case watches:
+		replies = w.one.Steps[id].Watch
+		what, hint = fmt.Sprintf("the roll-out of step %s is watched", id), fmt.Sprintf("add steps: {%s: {watch: {output: …}}}", id)
+	case step != "":
+		replies = w.one.Steps[id].Verify
+		what, hint = fmt.Sprintf("step %s is verified", id), fmt.Sprintf("add steps: {%s: {verify: {output: …}}}", id)
 	}
 	if replies == nil {
-		return nil, w.missing(step, what, hint)
+		return nil, w.missing(id, what, hint)
 	}
-	return outputOf(w.take("verify "+step, replies))
+	return outputOf(w.take("look "+step, replies))
 }

@@ -110,6 +110,13 @@ func (c *checker) step(answers *Step, s runbooks.Step, node *document.Node) {
 	if answers.Verify != nil {
 		c.look(answers.Verify, node.Find("verify"), s.Verify, "step "+s.ID)
 	}
+	if answers.Watch != nil {
+		var watch *runbooks.Check
+		if s.Rollout != nil {
+			watch = s.Rollout.Breach()
+		}
+		c.look(answers.Watch, node.Find("watch"), watch, "step "+s.ID)
+	}
 }
 
 func (c *checker) selection(answers *Step, action actions.Action, node *document.Node) {
@@ -136,7 +143,7 @@ func (c *checker) undo(replies Replies, node *document.Node, action actions.Acti
 
 func (c *checker) look(replies Replies, node *document.Node, check *runbooks.Check, whose string) {
 	if check == nil {
-		c.add(node.At, "no-effect", whose+" verifies nothing", "remove it")
+		c.add(node.At, "no-effect", whose+" looks at nothing here", "remove it")
 		return
 	}
 	if probe, known := c.catalog.Get(check.Do); known {

@@ -94,6 +94,7 @@ type Step struct {
 	On         map[string]Replies `json:"on,omitempty" optional:"true" doc:"What a call on one target gives, instead of answers."`
 	Undo       Replies            `json:"undo,omitempty" optional:"true" doc:"What its undo gives; {} where it succeeds."`
 	Verify     Replies            `json:"verify,omitempty" optional:"true" doc:"What the verify of the step sees: one answer, or one for each look, of which the last stays."`
+	Watch      Replies            `json:"watch,omitempty" optional:"true" doc:"What the watch of its roll-out sees: one answer, or one for each look, of which the last stays."`
 }
 
 // Replies are answers in their order.
