@@ -51,18 +51,27 @@ type Check struct {
 	Text  string `json:"text,omitempty"`
 }
 
-// The checks that every pre-flight has; there may be others.
+// The checks that every pre-flight has, and one of the targets of each fault;
+// there may be others.
 const (
-	CheckAlerts   = "alerts"   // no alert is firing that the drill is about, or gives way to
+	CheckHalt     = "halt"     // the engine is not halted
+	CheckFaults   = "faults"   // no fault of another drill is in the systems
+	CheckAlerts   = "alerts"   // no alert fires that the drill waits for, or gives way to
 	CheckLock     = "lock"     // nobody else is at work on the resource
-	CheckWindow   = "window"   // no maintenance window forbids it, and the engine is not halted
-	CheckTargets  = "targets"  // what the faults would touch is known, and within the limits
+	CheckWebhook  = "webhook"  // an engine reports the alerts that reach it
 	CheckBaseline = "baseline" // every steady probe is good
 )
 
-// Checks are the names of those that every pre-flight has.
-func Checks() []string {
-	return []string{CheckAlerts, CheckLock, CheckWindow, CheckTargets, CheckBaseline}
+// CheckTargets is the check of what a fault would touch, against the limits.
+func CheckTargets(fault string) string { return "targets of " + fault }
+
+// Checks are the names of those that the pre-flight of a plan must have.
+func (p *Plan) Checks() []string {
+	all := []string{CheckHalt, CheckFaults, CheckAlerts, CheckLock, CheckWebhook, CheckBaseline}
+	for _, f := range p.Faults {
+		all = append(all, CheckTargets(f.ID))
+	}
+	return all
 }
 
 // Injection is what became of one fault of the plan.

@@ -39,6 +39,11 @@ func healsAt(e *gameday.Evidence, bad, well int) {
 	e.Injections[0].EffectSeen = at(float64(bad))
 }
 
+func secondFault(p *gameday.Plan, e *gameday.Evidence) {
+	p.Faults = append(p.Faults, gameday.PlanFault{ID: "second"})
+	e.Preflight = append(e.Preflight, gameday.Check{Name: gameday.CheckTargets("second"), State: gameday.OK})
+}
+
 func label(e *gameday.Evidence, name, value string) { e.Alerts[0].Labels[name] = value }
 
 var mutations = []mutation{
@@ -183,14 +188,14 @@ var mutations = []mutation{
 		s[20], s[21] = s[21], s[20]
 	}, verdict.Inconclusive, "clock", gameday.ByRunbook},
 	{"a look takes less than nothing", func(_ *gameday.Plan, e *gameday.Evidence) { e.Probes[1].Samples[3].Took = -second }, verdict.Inconclusive, "clock", gameday.ByRunbook},
-	{"a run acts before it starts", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].FirstAction = at(16.55) }, verdict.Inconclusive, "clock", gameday.ByRunbook},
+	{"a run acts before it starts", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Started = at(17) }, verdict.Inconclusive, "clock", gameday.ByRunbook},
 	{"something happens after the end", func(_ *gameday.Plan, e *gameday.Evidence) { e.Alerts[0].Resolved = at(50) }, verdict.Inconclusive, "clock", gameday.ByRunbook},
 	{"a fault of two is not injected", func(p *gameday.Plan, _ *gameday.Evidence) {
 		p.Faults = append(p.Faults, gameday.PlanFault{ID: "second"})
 	},
 		verdict.Inconclusive, "not_injected", gameday.ByRunbook},
 	{"a fault of two does nothing", func(p *gameday.Plan, e *gameday.Evidence) {
-		p.Faults = append(p.Faults, gameday.PlanFault{ID: "second"})
+		secondFault(p, e)
 		i := e.Injections[0]
 		i.Fault, i.EffectSeen = "second", time.Time{}
 		e.Injections = append(e.Injections, i)

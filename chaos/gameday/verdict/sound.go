@@ -28,7 +28,7 @@ func (f *facts) incomplete() (reasons []Reason) {
 }
 
 func (f *facts) preflight() (reasons []Reason) {
-	missing := gameday.Checks()
+	missing := f.plan.Checks()
 	for _, c := range f.ev.Preflight {
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == c.Name })
 		if c.State != gameday.OK {
