@@ -10,6 +10,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/kubernetes"
 	"github.com/runbook-engine/runbook/actions/postgres"
 	"github.com/runbook-engine/runbook/actions/prometheus"
+	"github.com/runbook-engine/runbook/actions/redis"
 	"github.com/runbook-engine/runbook/actions/wait"
 )
 
@@ -24,6 +25,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 		kubernetes.System(conns),
 		postgres.System(conns),
 		prometheus.System(conns),
+		redis.System(conns),
 		wait.System(conns),
 	)
 }
