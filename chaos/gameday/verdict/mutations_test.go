@@ -190,8 +190,8 @@ var mutations = []mutation{
 	{"a look takes less than nothing", func(_ *gameday.Plan, e *gameday.Evidence) { e.Probes[1].Samples[3].Took = -second }, verdict.Inconclusive, "clock", gameday.ByRunbook},
 	{"a run acts before it starts", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Started = at(17) }, verdict.Inconclusive, "clock", gameday.ByRunbook},
 	{"something happens after the end", func(_ *gameday.Plan, e *gameday.Evidence) { e.Alerts[0].Resolved = at(50) }, verdict.Inconclusive, "clock", gameday.ByRunbook},
-	{"a fault of two is not injected", func(p *gameday.Plan, _ *gameday.Evidence) {
-		p.Faults = append(p.Faults, gameday.PlanFault{ID: "second"})
+	{"a fault of two is not injected", func(p *gameday.Plan, e *gameday.Evidence) {
+		secondFault(p, e)
 	},
 		verdict.Inconclusive, "not_injected", gameday.ByRunbook},
 	{"a fault of two does nothing", func(p *gameday.Plan, e *gameday.Evidence) {
