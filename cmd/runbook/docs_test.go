@@ -18,7 +18,11 @@ func TestPagesAreCurrent(t *testing.T) {
 	if code := runProgram([]string{"actions", "--markdown"}, nil, &actions, os.Stderr, os.Getenv); code != exitOK {
 		t.Fatalf("actions --markdown ended with %d", code)
 	}
-	for name, text := range map[string]string{"actions.md": actions.String(), "cli.md": commandPage()} {
+	var faults bytes.Buffer
+	if code := runProgram([]string{"faults", "--markdown"}, nil, &faults, os.Stderr, os.Getenv); code != exitOK {
+		t.Fatalf("faults --markdown ended with %d", code)
+	}
+	for name, text := range map[string]string{"actions.md": actions.String(), "faults.md": faults.String(), "cli.md": commandPage()} {
 		path := filepath.Join("..", "..", "docs", name)
 		if os.Getenv("UPDATE") != "" {
 			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/std"
+	faults "github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
@@ -38,7 +39,9 @@ func (Connections) JSONSchema() *jsonschema.Schema {
 	}}
 }
 
-func kinds() []*actions.ConnectionKind { return std.Catalog(nil).Kinds() }
+func kinds() []*actions.ConnectionKind {
+	return append(std.Catalog(nil).Kinds(), faults.Catalog(nil).Kinds()...)
+}
 
 // open makes the connections and the actions that use them.
 func (c Connections) open() (*actions.Connections, *actions.Catalog, error) {
