@@ -23,16 +23,30 @@ type config struct {
 
 // client is a connection under its name in the engine's config.
 type client struct {
-	name string
-	set  *kubernetes.Clientset
+	name     string
+	set      *kubernetes.Clientset
+	settings *rest.Config
 }
 
 func connection() actions.Connection[config, client] {
 	return actions.Connection[config, client]{
-		Kind: "kubernetes",
+		Kind: Kind,
 		Doc:  "The API server of a Kubernetes cluster.",
 		Open: func(_ context.Context, name string, c config) (client, error) { return open(name, c) },
 	}
+}
+
+// Kind is that of connections to clusters.
+const Kind = "kubernetes"
+
+// Settings reach the cluster of a connection, for clients of other parts of its
+// API.
+func Settings(ctx context.Context, conns *actions.Connections, name string) (*rest.Config, error) {
+	c, err := connection().Get(ctx, conns, name)
+	if err != nil {
+		return nil, err
+	}
+	return rest.CopyConfig(c.settings), nil
 }
 
 func (s system) client(ctx context.Context, name string) (client, error) {
@@ -49,7 +63,7 @@ func open(name string, c config) (client, error) {
 	if err != nil {
 		return client{}, actions.Permanent(err)
 	}
-	return client{name, set}, nil
+	return client{name, set, settings}, nil
 }
 
 func (c config) settings() (*rest.Config, error) {
