@@ -37,6 +37,8 @@ type Activities struct {
 	Ledger Ledger
 	// Autonomy is what a run may do by itself now, and what lowered it.
 	Autonomy func(context.Context, *runbooks.Plan, runbooks.Moment) (runbooks.Level, []string, error)
+	// Guards are what the engine asks of each runbook.
+	Guards runbooks.EngineGuards
 	// Firing asks Alertmanager whether an alert still fires.
 	Firing func(context.Context, *runbooks.Alert) (bool, error)
 	// Halted is why the engine stands still, or "". It is asked before each effect.

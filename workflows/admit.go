@@ -34,6 +34,8 @@ type Decided struct {
 	Autonomy *run.Autonomy  `json:"autonomy,omitempty"`
 	Admitted *run.Admission `json:"admitted,omitempty"`
 	First    *Ready         `json:"first,omitempty"`
+	// Guards are what the engine asks of each runbook; absent where that is nothing.
+	Guards *runbooks.EngineGuards `json:"guards,omitempty"`
 }
 
 // Decide records the start of a run and answers whether it may act: its own
@@ -64,6 +66,9 @@ func (a *Activities) Decide(ctx context.Context, q Question) (Decided, error) {
 
 func (a *Activities) admit(ctx context.Context, q Question, moment runbooks.Moment) (Decided, error) {
 	d := Decided{}
+	if !a.Guards.Empty() {
+		d.Guards = &a.Guards
+	}
 	plan := q.Plan
 	d.Autonomy = a.autonomy(ctx, &plan, moment)
 	if d.Autonomy != nil {
@@ -135,7 +140,7 @@ func (a *Activities) askLedger(ctx context.Context, p *runbooks.Plan, m runbooks
 		d.Admitted = &run.Admission{State: ledger.Admitted}
 		return nil
 	}
-	answer, err := a.Ledger.Apply(ctx, ledger.Op{Admit: admission(p, resource)})
+	answer, err := a.Ledger.Apply(ctx, ledger.Op{Admit: a.admission(p, resource)})
 	if err != nil {
 		return fmt.Errorf("ask the ledger: %w", err)
 	}
@@ -165,11 +170,11 @@ func (a *Activities) noteRefusal(p *runbooks.Plan, answer ledger.Answer) error {
 	return a.Audit.Write(e)
 }
 
-func admission(p *runbooks.Plan, resource string) *ledger.Admit {
+func (a *Activities) admission(p *runbooks.Plan, resource string) *ledger.Admit {
 	g := p.Document.Guards
 	admit := &ledger.Admit{
 		Run: p.RunID(), Runbook: p.Runbook, Source: string(p.Source), Resource: resource,
-		OnConflict: g.OnConflict, Cooldown: g.Cooldown, Rate: g.Rate, Override: p.Override,
+		OnConflict: g.OnConflict, Cooldown: g.Cooldown, EngineCooldown: a.Guards.Cooldown, Rate: g.Rate, Override: p.Override,
 	}
 	if p.Alert != nil {
 		admit.Alert, admit.Severity = p.Alert.Name(), p.Alert.Labels["severity"]
@@ -252,6 +257,9 @@ func (r *remediation) undecided(err error, began time.Time) Decided {
 
 // note keeps what was decided where people see it.
 func (r *remediation) note(d Decided, began time.Time) {
+	if d.Guards != nil {
+		r.engine = *d.Guards
+	}
 	if d.Autonomy != nil {
 		r.run.Autonomy = d.Autonomy
 		r.plan.Mode = modeOf(r.plan.Mode, d.Autonomy.Effective)

@@ -29,15 +29,42 @@ func (r *remediation) mustAsk(risk actions.Risk) bool {
 	if r.run.Autonomy != nil && r.run.Autonomy.Effective == runbooks.Approve && !r.consented {
 		return true
 	}
-	policy := r.plan.Document.Guards.Approve
-	return policy != nil && risk.AtLeast(actions.Risk(policy.At)) && !r.consentedTo.AtLeast(risk)
+	return len(r.policies(risk)) > 0 && !r.consentedTo.AtLeast(risk)
 }
 
-// policy is that of the document, or the one of a level that asks.
-func (r *remediation) policy() runbooks.ApprovalPolicy {
-	if p := r.plan.Document.Guards.Approve; p != nil {
-		return *p
+// policies are those that a risk falls under, the runbook's first.
+func (r *remediation) policies(risk actions.Risk) (all []runbooks.ApprovalPolicy) {
+	for _, p := range []*runbooks.ApprovalPolicy{r.plan.Document.Guards.Approve, r.engine.Approve} {
+		if p != nil && risk.AtLeast(actions.Risk(p.At)) {
+			all = append(all, *p)
+		}
 	}
+	return all
+}
+
+// policy is how people are asked about a risk: both policies hold where both
+// ask; a level that asks goes by any that there is.
+func (r *remediation) policy(risk actions.Risk) (policy runbooks.ApprovalPolicy, also []string) {
+	all := r.policies(risk)
+	if len(all) == 0 {
+		all = r.policies(actions.Destructive)
+	}
+	switch len(all) {
+	case 0:
+		return r.levelPolicy(), nil
+	case 1:
+		return all[0], nil
+	}
+	policy = all[0].Stricter(all[1])
+	if len(policy.By) == 0 {
+		policy.By = all[1].By
+		return policy, nil
+	}
+	return policy, all[1].By
+}
+
+// levelPolicy is that of a level that asks, where nothing else says how.
+func (r *remediation) levelPolicy() runbooks.ApprovalPolicy {
 	policy := runbooks.ApprovalPolicy{Count: 1, Within: defaultApproval, Otherwise: "skip"}
 	if r.plan.Document.Escalate != nil {
 		policy.Otherwise = "escalate"
@@ -48,9 +75,10 @@ func (r *remediation) policy() runbooks.ApprovalPolicy {
 // ask asks people for their consent to a step on exactly these targets, and
 // waits. It reports why not, or "".
 func (r *remediation) ask(i int, targets []actions.Target) (refusal string) {
-	s, policy, now := &r.run.Steps[i], r.policy(), workflow.Now(r.concluding)
+	s, now := &r.run.Steps[i], workflow.Now(r.concluding)
+	policy, also := r.policy(s.Risk)
 	r.run.Approval = &run.Approval{
-		Steps: []string{s.ID}, Targets: ids(targets), By: policy.By, Count: max(1, policy.Count), AskedAt: now,
+		Steps: []string{s.ID}, Targets: ids(targets), By: policy.By, Also: also, Count: max(1, policy.Count), AskedAt: now,
 		Deadline: now.Add(duration(policy.Within)), State: run.Asked,
 	}
 	phase := r.run.Phase
@@ -94,8 +122,8 @@ func (r *remediation) hear(d Decision) {
 	case d.Approve && d.By == r.run.Actor:
 		r.event("decision", "", "", d.By+" started this run, and can not consent to it")
 		return
-	case d.Approve && len(a.By) > 0 && !slices.ContainsFunc(a.By, func(role string) bool { return slices.Contains(d.Roles, role) }):
-		r.event("decision", "", "", fmt.Sprintf("%s may not consent: it takes %s", d.By, strings.Join(a.By, " or ")))
+	case d.Approve && !a.Lets(d.Roles):
+		r.event("decision", "", "", fmt.Sprintf("%s may not consent: it takes %s", d.By, a.Roles()))
 		return
 	case slices.ContainsFunc(a.Decisions, func(o run.Decision) bool { return o.By == d.By }):
 		r.event("decision", "", "", d.By+" has answered already")

@@ -14,27 +14,6 @@ import (
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
-// engineMaxTargets is what one step may touch whatever its document says.
-const engineMaxTargets = 1000
-
-// blastRadius is why a selection is too large, or empty.
-func blastRadius(limit *runbooks.MaxTargets, s actions.Selection) string {
-	n := len(s.Targets)
-	switch {
-	case n > engineMaxTargets:
-		return fmt.Sprintf("%d targets selected, the engine touches at most %d in one step", n, engineMaxTargets)
-	case limit == nil || n == 0:
-		return ""
-	case limit.Count > 0 && n > limit.Count:
-		return fmt.Sprintf("%d targets selected, guards.max_targets allows %d", n, limit.Count)
-	case limit.Percent > 0 && s.Population <= 0:
-		return "guards.max_targets has a percentage and the size of the population is not known"
-	case limit.Percent > 0 && float64(n)*100 > limit.Percent*float64(s.Population):
-		return fmt.Sprintf("%d of %d targets selected, guards.max_targets allows %v %%", n, s.Population, limit.Percent)
-	}
-	return ""
-}
-
 // outside is why a selection goes beyond what whoever asked is limited to, or
 // empty.
 func outside(globs []string, targets []actions.Target) string {
@@ -42,30 +21,6 @@ func outside(globs []string, targets []actions.Target) string {
 		if len(globs) > 0 && !slices.ContainsFunc(globs, func(g string) bool { ok, err := path.Match(g, t.ID); return err == nil && ok }) {
 			return fmt.Sprintf("%s is not one of the targets that whoever asked is limited to: %s", t.ID, strings.Join(globs, ", "))
 		}
-	}
-	return ""
-}
-
-// leftHealthy is why too little would stay healthy, or empty. All of the batch
-// counts as lost, but for what is unhealthy already.
-func leftHealthy(least *runbooks.MinHealthy, s actions.Selection, batch []actions.Target) string {
-	switch {
-	case least == nil || len(batch) == 0:
-		return ""
-	case s.Healthy == nil || s.Population <= 0:
-		return "guards.min_healthy is set and it is not known how many are healthy"
-	}
-	left := *s.Healthy
-	for _, t := range batch {
-		if !t.Unhealthy {
-			left--
-		}
-	}
-	if left < least.Count {
-		return fmt.Sprintf("%d of %d would stay healthy, guards.min_healthy asks for %d", left, s.Population, least.Count)
-	}
-	if float64(left)*100 < least.Percent*float64(s.Population) {
-		return fmt.Sprintf("%d of %d would stay healthy, guards.min_healthy asks for %v %%", left, s.Population, least.Percent)
 	}
 	return ""
 }
@@ -87,11 +42,11 @@ func firstBatch(b *runbooks.Batch, targets []actions.Target) []actions.Target {
 
 // reserve books an attempt on each target before it is made.
 func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Target) (refusal string) {
-	rates := r.plan.Document.Guards.RatePerTarget
-	if len(rates) == 0 || !p.Risk.Writes() {
+	own, engine := r.plan.Document.Guards.RatePerTarget, r.engine.RatePerTarget
+	if len(own)+len(engine) == 0 || !p.Risk.Writes() {
 		return ""
 	}
-	op := ledger.Op{Reserve: &ledger.Reserve{Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: rates}}
+	op := ledger.Op{Reserve: &ledger.Reserve{Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: own, EngineRate: engine}}
 	var answer ledger.Answer
 	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityLedger, op).Get(r.concluding, &answer)
 	switch {
@@ -140,7 +95,6 @@ func refused(reason string) string {
 
 // nextBatch pauses and counts again: what is no longer selected is left out.
 func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Target, pace *runbooks.Batch) (left []actions.Target, refusal string) {
-	guards := r.plan.Document.Guards
 	if pause := duration(pace.Pause); pause > 0 {
 		r.event("pause", r.run.Steps[i].ID, "", fmt.Sprintf("%s: %s until the next batch", r.run.Steps[i].ID, pause))
 		r.keep(r.concluding, pause+grace)
@@ -160,11 +114,7 @@ func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Targ
 		return nil, refusal
 	}
 	left = still(batch, now)
-	selection := *r.run.Steps[i].Selection
-	if limit := guards.MaxTargets; limit != nil && limit.Percent > 0 && float64(touched+len(left))*100 > limit.Percent*float64(selection.Population) {
-		return nil, fmt.Sprintf("%d of %d would be touched by now, guards.max_targets allows %v %%", touched+len(left), selection.Population, limit.Percent)
-	}
-	return left, leftHealthy(guards.MinHealthy, selection, left)
+	return left, r.radius(p, *r.run.Steps[i].Selection).next(touched, left)
 }
 
 // tooManyErrors reports that so many targets failed that the rest is left alone.
@@ -175,7 +125,17 @@ func (r *remediation) tooManyErrors(i int) bool {
 			failed++
 		}
 	}
-	return failed > 0 && failed >= r.plan.Document.Guards.MaxErrors
+	most, _ := r.maxErrors()
+	return failed > 0 && failed >= most
+}
+
+// maxErrors is the stricter of the two, and whose it is.
+func (r *remediation) maxErrors() (most int, of string) {
+	own, engine := r.plan.Document.Guards.MaxErrors, r.engine.MaxErrors
+	if engine > 0 && engine < own {
+		return engine, ofEngine
+	}
+	return own, ofRunbook
 }
 
 // mustEnd reports that nothing more may be begun, by the run or by its remedy.

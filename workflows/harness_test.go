@@ -70,6 +70,8 @@ type bench struct {
 	level   runbooks.Level
 	audit   *audit.Log
 	firing  func() (bool, error)
+	engine  runbooks.EngineGuards
+	ledger  workflows.Ledger
 	worker  worker.Worker
 	deaf    bool     // people can not be told
 	started []string // episodes
@@ -95,6 +97,8 @@ func (b *bench) work() {
 		Catalog: b.catalog, Evaluator: runbooks.NewEvaluator(b.catalog), Changed: b.hub.Changed,
 		Windows: func(time.Time) []string { return b.windows },
 		Audit:   b.audit,
+		Guards:  b.engine,
+		Ledger:  b.ledger,
 		Halted:  func() string { reason, _ := b.halted.Load().(string); return reason },
 		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {
 			if b.level == "" {
@@ -114,6 +118,7 @@ func (b *bench) work() {
 		pages.Alertmanagers = nil
 	}
 	workflows.RegisterPages(b.worker, pages)
+	workflows.RegisterLedger(b.worker)
 	if err := b.worker.Start(); err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -66,7 +67,8 @@ func (a *Activities) proposal(c Conclusion) Message {
 
 func (a *Activities) escalation(c Conclusion) Message {
 	m := a.proposal(c)
-	m.Kind = KindEscalation
+	m.Kind, m.Severity = KindEscalation, "page"
+	m.Summary = fmt.Sprintf("runbook %s needs a person: %s", c.Plan.Runbook, cmp.Or(c.Run.OutcomeReason, string(c.Run.Outcome)))
 	if e := c.Plan.Document.Escalate; e != nil {
 		m.Severity, m.Summary = e.Severity, a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
 	}

@@ -94,12 +94,13 @@ func Remediate(ctx workflow.Context, plan runbooks.Plan) (run.Run, error) {
 // remediation is a run under way. Everything in it lives on the workflow's one
 // logical thread.
 type remediation struct {
-	plan  *runbooks.Plan
-	run   *run.Run
-	facts map[string]runbooks.Facts
-	done  []undoable
-	first *Ready  // the first step, as it was prepared with the decision
-	read  *Answer // of the step under way, where preparing it has read it
+	plan   *runbooks.Plan
+	engine runbooks.EngineGuards // in force when it was decided
+	run    *run.Run
+	facts  map[string]runbooks.Facts
+	done   []undoable
+	first  *Ready  // the first step, as it was prepared with the decision
+	read   *Answer // of the step under way, where preparing it has read it
 
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act

@@ -131,11 +131,8 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 	if refusal := outside(r.plan.Only, selection.Targets); refusal != "" {
 		return selection.Targets, refusal, nil
 	}
-	guards := r.plan.Document.Guards
-	if refusal := blastRadius(guards.MaxTargets, selection); refusal != "" {
-		return selection.Targets, refusal, nil
-	}
-	return selection.Targets, leftHealthy(guards.MinHealthy, selection, firstBatch(guards.Batch, selection.Targets)), nil
+	first := firstBatch(r.plan.Document.Guards.Batch, selection.Targets)
+	return selection.Targets, r.radius(p, selection).refuses(first), nil
 }
 
 // detailed is up to how many targets each has events of its own; the results
@@ -178,6 +175,9 @@ func (r *remediation) endFailed(i int, failure run.Result, untouched int) {
 	reason := fmt.Sprintf("on %s: %s", failure.Target, failure.Error)
 	if untouched > 0 {
 		reason += fmt.Sprintf("; %d targets left untouched", untouched)
+		if most, of := r.maxErrors(); r.tooManyErrors(i) {
+			reason += fmt.Sprintf(", because guards.max_errors of %s is %d", of, most)
+		}
 	}
 	outcome := run.Failed
 	if failure.Class == actions.ClassAmbiguous {

@@ -95,7 +95,7 @@ func (r *remediation) askPeople(ctx workflow.Context, id string, c Conclusion) (
 	if err := workflow.ExecuteLocalActivity(local(ctx), ActivitySummarise, c).Get(ctx, &m); err != nil {
 		return "people could not be asked: " + message(err)
 	}
-	missed, err := StartPage(ctx, id, m, duration(r.policy().Within)+grace)
+	missed, err := StartPage(ctx, id, m, r.run.Approval.Deadline.Sub(r.run.Approval.AskedAt)+grace)
 	switch {
 	case err != nil:
 		return "people could not be asked yet: " + message(err)

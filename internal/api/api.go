@@ -46,6 +46,7 @@ type Deps struct {
 	// Environment and Guards are the engine's own, for all runbooks.
 	Environment runbooks.Environment
 	Guards      ledger.Limits
+	Each        runbooks.EngineGuards
 	// Escalates reports that the engine can raise alerts: without it, nobody is
 	// told by a runbook that says escalate.
 	Escalates bool

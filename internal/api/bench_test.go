@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/sse"
+	"github.com/prometheus/common/model"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
@@ -120,6 +121,9 @@ steps:
     do: meter.add
 `
 
+// each is what the engine asks of every runbook.
+var each = runbooks.EngineGuards{Cooldown: model.Duration(time.Minute), MaxTargets: &runbooks.MaxTargets{Count: 7}, MaxErrors: 3}
+
 type bench struct {
 	t      *testing.T
 	url    string
@@ -164,7 +168,7 @@ func newBench(t *testing.T) *bench {
 	handler := api.New(api.Deps{
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
 		Halt: b.halt, Ledger: b.ledger, Windows: b.windows, Environment: runbooks.Environment{Max: runbooks.Auto},
-		Guards: ledger.Limits{MaxRuns: 1}, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
+		Guards: ledger.Limits{MaxRuns: 1}, Each: each, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), *b.who.Load())))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -78,11 +77,11 @@ func mayConsent(who identity.Identity, r run.Run) error {
 	answered := slices.ContainsFunc(r.Approval.Decisions, func(d run.Decision) bool { return d.By == who.Name })
 	switch {
 	case who.Name == r.Actor:
-		return fmt.Errorf("%s started this run, and can not consent to it; another person with the role %s can", who.Name, wanted(r))
+		return fmt.Errorf("%s started this run, and can not consent to it; another person with the role %s can", who.Name, r.Approval.Roles())
 	case answered:
 		return fmt.Errorf("%s has answered already; it takes %d different people", who.Name, r.Approval.Count)
-	case len(r.Approval.By) > 0 && len(who.Held(r.Runbook, asRoles(r.Approval.By)...)) == 0:
-		return &identity.Denied{Who: who.Name, Need: identity.Role(strings.Join(r.Approval.By, " or ")), Scope: "for runbook " + r.Runbook}
+	case !r.Approval.Lets(rolesFor(who, r)):
+		return &identity.Denied{Who: who.Name, Need: identity.Role(r.Approval.Roles()), Scope: "for runbook " + r.Runbook}
 	}
 	limits := who.Targets(identity.Approver, r.Runbook)
 	for _, target := range r.Approval.Targets {
@@ -91,13 +90,6 @@ func mayConsent(who identity.Identity, r run.Run) error {
 		}
 	}
 	return nil
-}
-
-func wanted(r run.Run) string {
-	if len(r.Approval.By) == 0 {
-		return string(identity.Approver)
-	}
-	return strings.Join(r.Approval.By, " or ")
 }
 
 func asRoles(names []string) []identity.Role {
@@ -110,7 +102,7 @@ func asRoles(names []string) []identity.Role {
 
 // rolesFor are those that the run may look at.
 func rolesFor(who identity.Identity, r run.Run) []string {
-	candidates := append(asRoles(r.Approval.By), identity.Viewer, identity.Operator, identity.Approver, identity.Admin)
+	candidates := append(asRoles(slices.Concat(r.Approval.By, r.Approval.Also)), identity.Viewer, identity.Operator, identity.Approver, identity.Admin)
 	var names []string
 	for _, role := range who.Held(r.Runbook, candidates...) {
 		if !slices.Contains(names, string(role)) {

@@ -60,6 +60,10 @@ func TestAPlanSaysWhatTheGuardsWouldSay(t *testing.T) {
 		expect(name, ledger.Admitted, "")
 	}
 	expect("max_targets 2", "", "")
+	expect("max_targets 7", "", "")
+	if says := b.says(); says["max_targets 7"].Of != "engine" || says["max_targets 2"].Of != "runbook" || says["cooldown 10m"].Of != "runbook" {
+		t.Errorf("whose the guards are: %+v", says)
+	}
 	expect("approval 2 with the role oncall, from destructive on, within 10m", "", "")
 
 	admit := &ledger.Admit{

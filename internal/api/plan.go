@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/ledger"
+	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
 
@@ -25,6 +27,7 @@ type Plan struct {
 type GuardSays struct {
 	Name   string       `json:"name"`
 	Set    string       `json:"set,omitempty" doc:"What the runbook or the engine asks for."`
+	Of     string       `json:"of,omitempty" enum:"runbook,engine" doc:"Whose guard it is, where both can have it. Those of both hold."`
 	State  ledger.State `json:"state,omitempty" enum:"admitted,queued,refused" doc:"What it would say now; absent where only the run itself can tell."`
 	Reason string       `json:"reason,omitempty"`
 }
@@ -54,7 +57,7 @@ func (s *server) planRun(ctx context.Context, in *planInput) (*planOutput, error
 	if err != nil {
 		return nil, err
 	}
-	p := preview{plan: &plan, ledger: snapshot, limits: s.Guards, now: time.Now()}
+	p := preview{plan: &plan, ledger: snapshot, limits: s.Guards, each: s.Each, now: time.Now()}
 	resource, err := runbooks.NewEvaluator(s.Catalog).Resource(&plan, runbooks.Moment{Now: p.now})
 	if err != nil {
 		p.add(ledger.GuardResource, plan.Document.Guards.Resource, ledger.Refused, "the resource that it must lock is not known: "+err.Error())
@@ -71,6 +74,7 @@ type preview struct {
 	plan     *runbooks.Plan
 	ledger   ledger.Snapshot
 	limits   ledger.Limits
+	each     runbooks.EngineGuards
 	resource string
 	now      time.Time
 	says     []GuardSays
@@ -79,6 +83,15 @@ type preview struct {
 func (p *preview) add(guard ledger.Guard, set string, state ledger.State, reason string) {
 	p.says = append(p.says, GuardSays{Name: string(guard), Set: set, State: state, Reason: reason})
 }
+
+// mark says whose the last guard is.
+func (p *preview) mark(of string) { p.says[len(p.says)-1].Of = of }
+
+// Whose a guard is.
+const (
+	ofRunbook = "runbook"
+	ofEngine  = "engine"
+)
 
 func (p *preview) addUnless(guard ledger.Guard, set string, state ledger.State, reason string) {
 	if reason == "" {
@@ -119,18 +132,29 @@ func (p *preview) document() {
 		p.lease(g.OnConflict)
 	}
 	account := p.account()
-	if g.Cooldown > 0 {
-		reason := ""
-		if account.ActedAt != nil {
-			if left := account.ActedAt.Add(time.Duration(g.Cooldown)).Sub(p.now); left > 0 {
-				reason = fmt.Sprintf("it last acted at %s; %s left", account.ActedAt.UTC().Format(time.TimeOnly), left.Round(time.Second))
-			}
-		}
-		p.addUnless(ledger.GuardCooldown, g.Cooldown.String(), ledger.Refused, reason)
-	}
+	p.cooldown(account)
 	for _, rate := range g.Rate {
 		p.rate(rate, account)
 	}
+}
+
+// cooldown is the longer of the two.
+func (p *preview) cooldown(account ledger.Account) {
+	cooldown, of := p.plan.Document.Guards.Cooldown, ofRunbook
+	if p.each.Cooldown > cooldown {
+		cooldown, of = p.each.Cooldown, ofEngine
+	}
+	if cooldown == 0 {
+		return
+	}
+	reason := ""
+	if account.ActedAt != nil {
+		if left := account.ActedAt.Add(time.Duration(cooldown)).Sub(p.now); left > 0 {
+			reason = fmt.Sprintf("it last acted at %s; %s left", account.ActedAt.UTC().Format(time.TimeOnly), left.Round(time.Second))
+		}
+	}
+	p.addUnless(ledger.GuardCooldown, cooldown.String(), ledger.Refused, reason)
+	p.mark(of)
 }
 
 func (p *preview) lease(conflict string) {
@@ -180,24 +204,36 @@ func (p *preview) rate(rate ledger.Rate, account ledger.Account) {
 	}
 }
 
-// radius is what the run itself counts, just before it acts.
+// radius is what the run itself counts, just before it acts: by its runbook and
+// by the engine.
 func (p *preview) radius() {
 	g := p.plan.Document.Guards
+	p.side(ofRunbook, runbooks.EngineGuards{
+		MaxTargets: g.MaxTargets, MinHealthy: g.MinHealthy, RatePerTarget: g.RatePerTarget, Approve: g.Approve,
+	})
+	p.side(ofEngine, p.each)
+}
+
+func (p *preview) side(of string, g runbooks.EngineGuards) {
+	add := func(guard ledger.Guard, set string) {
+		p.add(guard, set, "", "")
+		p.mark(of)
+	}
 	if text := describeMaxTargets(g.MaxTargets); text != "" {
-		p.add("max_targets", text, "", "")
+		add("max_targets", text)
 	}
 	if m := g.MinHealthy; m != nil {
-		p.add("min_healthy", describeMaxTargets(&runbooks.MaxTargets{Count: m.Count, Percent: m.Percent}), "", "")
+		add("min_healthy", describeMaxTargets(&runbooks.MaxTargets{Count: m.Count, Percent: m.Percent}))
 	}
 	for _, rate := range g.RatePerTarget {
-		p.add("rate_per_target", fmt.Sprintf("%d in %s", rate.N, rate.Per), "", "")
+		add("rate_per_target", fmt.Sprintf("%d in %s", rate.N, rate.Per))
+	}
+	if g.MaxErrors > 0 {
+		add("max_errors", strconv.Itoa(g.MaxErrors))
 	}
 	if a := g.Approve; a != nil {
-		by := string(identity.Approver)
-		if len(a.By) > 0 {
-			by = strings.Join(a.By, " or ")
-		}
-		p.add("approval", fmt.Sprintf("%d with the role %s, from %s on, within %s", max(1, a.Count), by, a.At, a.Within), "", "")
+		by := run.Approval{By: a.By}.Roles()
+		add("approval", fmt.Sprintf("%d with the role %s, from %s on, within %s", max(1, a.Count), by, a.At, a.Within))
 	}
 }
 

@@ -86,7 +86,7 @@ func (d *decoder) object(n *Node, v reflect.Value, t *shape.Type, what string) {
 		}
 	}
 	for _, f := range t.Fields {
-		d.field(n, v.Field(f.Index), f, what)
+		d.field(n, v.FieldByIndex(f.Index), f, what)
 	}
 }
 

@@ -27,6 +27,7 @@ func (c Config) check(n *document.Node) (problems diag.List) {
 	report(n.Find("artefacts"), "artefacts", c.Artefacts.check())
 	report(n.Find("webhook"), "webhook", c.Webhook.check())
 	report(n.Find("alertmanagers"), "alertmanagers", c.checkAlertmanagers())
+	report(n.Find("guards", "each"), "guards", c.Guards.Each.Check())
 	return problems
 }
 

@@ -30,7 +30,7 @@ type Config struct {
 	Auth          identity.Config      `json:"auth" default:"{}" doc:"Who may use the engine over HTTP."`
 	TLS           TLS                  `json:"tls" default:"{}" doc:"Serving over TLS."`
 	Alertmanagers []string             `json:"alertmanagers,omitempty" optional:"true" doc:"Connections to the Alertmanagers that send to this engine, each peer of a cluster by itself: all of them get the engine's own alerts, and are asked for alerts that it has missed. Without it, the only alertmanager connection."`
-	Guards        ledger.Limits        `json:"guards" default:"{}" doc:"What holds back all runbooks together."`
+	Guards        Guards               `json:"guards" default:"{}" doc:"What holds back all runbooks together, and what each must keep to."`
 	Autonomy      runbooks.Environment `json:"autonomy" default:"{}" doc:"The most that runbooks may do by themselves here, whatever they say of themselves."`
 	Windows       map[string]Window    `json:"windows,omitempty" optional:"true" doc:"Maintenance windows and freezes by name. Those that are open are in windows, for conditions."`
 	Webhook       Webhook              `json:"webhook" default:"{}" doc:"The receiver of Alertmanager's notifications."`
@@ -38,6 +38,12 @@ type Config struct {
 	Audit         Audit                `json:"audit" default:"{}" doc:"The record of who did what, why, to what and with what result."`
 	Log           Log                  `json:"log" default:"{}" doc:"The engine's log: JSON lines on standard error."`
 	Retention     model.Duration       `json:"retention" default:"180d" min:"1d" doc:"How long ended runs stay readable. A longer one that a namespace has already stays."`
+}
+
+// Guards hold back runs on top of what their documents say.
+type Guards struct {
+	ledger.Limits
+	Each runbooks.EngineGuards `json:"each" default:"{}" doc:"What every runbook must keep to, whatever its document says. Of the two the stricter holds."`
 }
 
 // Temporal says which cluster keeps the runs.

@@ -126,6 +126,10 @@ windows:
 		`9:9 a window must be a list`,
 		`10:22 intervals must be at least 1 item`,
 	)
+	expect(t, problemsOf(t, "guards: {each: {cooldown: 5, rate: [1/h], max_errors: 0, approve: {at: never}}}\n"),
+		"1:27 cooldown must be a duration", `1:30 unknown key "rate"`, "1:55 max_errors must be at least 1", "1:72 at can not be")
+	expect(t, problemsOf(t, "guards: {each: {max_targets: {}}}\n"), "1:17 max_targets needs count, percent or both")
+	expect(t, problemsOf(t, "guards: {each: {min_healthy: {}}}\n"), "1:17 min_healthy needs count, percent or both")
 }
 
 func TestFieldsThatDoNotGoTogether(t *testing.T) {

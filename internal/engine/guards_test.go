@@ -179,6 +179,22 @@ func TestCooldownAndRates(t *testing.T) {
 	}
 }
 
+// What the config asks of each runbook holds for runs, and a plan shows it.
+func TestWhatTheEngineAsksOfEachRunbook(t *testing.T) {
+	p := newPlant(t)
+	w := newWorld(t, "guards: {each: {cooldown: 1h}}\n", p.guardedBy("calm", "{resource: plant/a, cooldown: 1s}"))
+	if r := w.ended(w.fires("calm")); r.Outcome != run.Fixed {
+		t.Fatalf("%s (%s)", r.Outcome, r.OutcomeReason)
+	}
+	if r := w.ended(w.fires("calm")); !strings.Contains(r.OutcomeReason, "refused by cooldown") || !strings.Contains(r.OutcomeReason, "by the guards of the engine") {
+		t.Errorf("%s (%s)", r.Outcome, r.OutcomeReason)
+	}
+	status, text := do(t, http.MethodPost, w.e.URL()+"/api/v1/plan", `{"runbook": "calm"}`)
+	if status != http.StatusOK || !strings.Contains(text, `{"name":"cooldown","set":"1h","of":"engine","state":"refused"`) {
+		t.Errorf("%d: %s", status, text)
+	}
+}
+
 func TestAStormWaitsForAPerson(t *testing.T) {
 	p := newPlant(t)
 	w := newWorld(t, "guards: {storm: {runs: 3, within: 1m}}\n", p.guardedBy("flood", "{}"))

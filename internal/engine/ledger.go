@@ -20,7 +20,7 @@ import (
 
 // openLedger connects the engine with the ledger of its namespace.
 func (e *Engine) openLedger() error {
-	e.ledger = admission.New(e.client, e.config.Temporal.TaskQueue, func() ledger.Limits { return e.config.Guards })
+	e.ledger = admission.New(e.client, e.config.Temporal.TaskQueue, func() ledger.Limits { return e.config.Guards.Limits })
 	e.halt.Join(halt.Through(e.ledger))
 	return nil
 }

@@ -15,8 +15,8 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", api.New(api.Deps{
 		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
-		Halt: e.halt, Ledger: e.ledger, Windows: e.config.windows, Environment: e.config.Autonomy, Guards: e.config.Guards,
-		Escalates: len(e.alertmanagers) > 0, Log: e.log,
+		Halt: e.halt, Ledger: e.ledger, Windows: e.config.windows, Environment: e.config.Autonomy, Guards: e.config.Guards.Limits,
+		Each: e.config.Guards.Each, Escalates: len(e.alertmanagers) > 0, Log: e.log,
 	}))
 	require := func(role identity.Role, next http.Handler) http.Handler {
 		return identity.Require(role, e.audit, e.log, next)

@@ -3,6 +3,8 @@ package ledger
 import (
 	"fmt"
 	"slices"
+
+	"github.com/prometheus/common/model"
 )
 
 // account is what was done of one kind: the runs of a runbook on a resource, the
@@ -41,8 +43,8 @@ func (l *Ledger) account(key string) *account {
 
 // askCooldown never holds a run up because of itself.
 func (l *Ledger) askCooldown(a *Admit) (State, string) {
-	acct := l.accounts[runKey(a.Runbook, a.Resource)]
-	if acct == nil || a.Cooldown <= 0 {
+	acct, cooldown := l.accounts[runKey(a.Runbook, a.Resource)], a.cooldown()
+	if acct == nil || cooldown <= 0 {
 		return Admitted, ""
 	}
 	id, since := idOf(a.Run), int64(0)
@@ -52,12 +54,28 @@ func (l *Ledger) askCooldown(a *Admit) (State, string) {
 	if acct.Live > since && acct.LiveBy != id {
 		since = acct.Live
 	}
-	if until := since + length(a.Cooldown); since > 0 && l.Now < until {
-		return Refused, fmt.Sprintf("%s acted%s at %s, and waits %s before it acts again: until %s",
-			a.Runbook, on(a.Resource), clock(since), a.Cooldown, clock(until))
+	if until := since + length(cooldown); since > 0 && l.Now < until {
+		return Refused, fmt.Sprintf("%s acted%s at %s, and waits %s before it acts again: until %s, by the guards of %s",
+			a.Runbook, on(a.Resource), clock(since), cooldown, clock(until), a.cools())
 	}
 	return Admitted, ""
 }
+
+func (a *Admit) cooldown() model.Duration { return max(a.Cooldown, a.EngineCooldown) }
+
+// cools says whose cooldown it is that holds.
+func (a *Admit) cools() string {
+	if a.EngineCooldown > a.Cooldown {
+		return ofEngine
+	}
+	return ofRunbook
+}
+
+// Whose guard it was, for people.
+const (
+	ofRunbook = "the runbook"
+	ofEngine  = "the engine"
+)
 
 func on(resource string) string {
 	if resource == "" {
@@ -125,13 +143,13 @@ func (a *account) empty() bool { return len(a.Bookings) == 0 && a.Cooled == 0 &&
 // book is for a run whose turn has come.
 func (l *Ledger) book(a *Admit) {
 	id := idOf(a.Run)
-	if len(a.Rate) > 0 || a.Cooldown > 0 {
+	if len(a.Rate) > 0 || a.cooldown() > 0 {
 		acct := l.account(runKey(a.Runbook, a.Resource))
 		if len(a.Rate) > 0 {
 			l.bookOn(acct, a.Rate, id)
 		}
-		if a.Cooldown > 0 {
-			acct.Live, acct.LiveBy, acct.CoolFor = l.Now, id, max(acct.CoolFor, length(a.Cooldown))
+		if cooldown := length(a.cooldown()); cooldown > 0 {
+			acct.Live, acct.LiveBy, acct.CoolFor = l.Now, id, max(acct.CoolFor, cooldown)
 		}
 	}
 	if len(l.Limits.Rate) > 0 {
@@ -174,13 +192,17 @@ func (l *Ledger) reserve(r Reserve) Answer {
 		if acct == nil {
 			continue
 		}
-		if reason := l.over(acct, r.Rate, idOf(r.Run, r.Step, target)); reason != "" {
-			return Answer{State: Refused, Guard: GuardRate, Reason: target + " " + reason}
+		id := idOf(r.Run, r.Step, target)
+		if reason := l.over(acct, r.Rate, id); reason != "" {
+			return Answer{State: Refused, Guard: GuardRate, Reason: target + " " + reason + ", by the guards of " + ofRunbook}
+		}
+		if reason := l.over(acct, r.EngineRate, id); reason != "" {
+			return Answer{State: Refused, Guard: GuardRate, Reason: target + " " + reason + ", by the guards of " + ofEngine}
 		}
 	}
-	if len(r.Rate) > 0 {
+	if all := slices.Concat(r.Rate, r.EngineRate); len(all) > 0 {
 		for _, target := range r.Targets {
-			l.bookOn(l.account(targetKey(target)), r.Rate, idOf(r.Run, r.Step, target))
+			l.bookOn(l.account(targetKey(target)), all, idOf(r.Run, r.Step, target))
 		}
 	}
 	return Answer{State: Admitted}

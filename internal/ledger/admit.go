@@ -137,7 +137,7 @@ func (l *Ledger) grant(a *Admit, told bool) Answer {
 	l.Token++
 	held := &lease{
 		Run: a.Run, Workflow: a.Workflow, Runbook: a.Runbook, Resource: a.Resource, Token: l.Token, Since: l.Now,
-		Cooldown: length(a.Cooldown), Unheard: told,
+		Cooldown: length(a.cooldown()), Unheard: told,
 	}
 	l.Leases = append(l.Leases, held)
 	l.indexLease(held)

@@ -36,8 +36,10 @@ type Admit struct {
 	Resource   string         `json:"resource,omitempty"`
 	OnConflict string         `json:"on_conflict,omitempty"` // queue (the default), drop or replace
 	Cooldown   model.Duration `json:"cooldown,omitempty"`
-	Rate       []Rate         `json:"rate,omitempty"` // of this runbook, on this resource where there is one
-	Override   []string       `json:"override,omitempty"`
+	// EngineCooldown is that which the engine asks of each runbook: the longer holds.
+	EngineCooldown model.Duration `json:"engine_cooldown,omitempty"`
+	Rate           []Rate         `json:"rate,omitempty"` // of this runbook, on this resource where there is one
+	Override       []string       `json:"override,omitempty"`
 }
 
 // Confirm proves, just before an effect and while it lasts, that the run still
@@ -57,7 +59,9 @@ type Reserve struct {
 	Run     string   `json:"run"`
 	Step    string   `json:"step"`
 	Targets []string `json:"targets"`
-	Rate    []Rate   `json:"rate"`
+	Rate    []Rate   `json:"rate"` // of the runbook
+	// EngineRate is that which the engine asks of each runbook: all of both hold.
+	EngineRate []Rate `json:"engine_rate,omitempty"`
 }
 
 // Release ends what a run holds. Linger keeps the lease until it can no longer

@@ -3,7 +3,10 @@
 package run
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -105,11 +108,32 @@ type Approval struct {
 	Steps     []string      `json:"steps" doc:"Steps that need consent."`
 	Targets   []string      `json:"targets" doc:"What they would touch: consent is for exactly these."`
 	By        []string      `json:"by,omitempty" doc:"Roles that may give it."`
+	Also      []string      `json:"also,omitempty" doc:"Roles of which one is needed besides: the engine asks for it."`
 	Count     int           `json:"count" doc:"How many people must."`
 	AskedAt   time.Time     `json:"asked_at"`
 	Deadline  time.Time     `json:"deadline"`
 	Decisions []Decision    `json:"decisions,omitempty"`
 	State     ApprovalState `json:"state" enum:"asked,approved,denied,expired"`
+}
+
+// Lets reports that whoever has these roles may consent, as far as the question
+// itself says who may.
+func (a Approval) Lets(roles []string) bool {
+	for _, wanted := range [][]string{a.By, a.Also} {
+		if len(wanted) > 0 && !slices.ContainsFunc(wanted, func(role string) bool { return slices.Contains(roles, role) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Roles says who may consent.
+func (a Approval) Roles() string {
+	text := strings.Join(a.By, " or ")
+	if len(a.Also) > 0 {
+		text += ", who is also " + strings.Join(a.Also, " or ")
+	}
+	return cmp.Or(text, "approver")
 }
 
 // ApprovalState is where a question to people is.

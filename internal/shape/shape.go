@@ -71,7 +71,7 @@ type Field struct {
 	// OmitsZero says that JSON leaves the field out when it is zero, so that an
 	// absent one is zero and not unknown.
 	OmitsZero bool
-	Index     int
+	Index     []int // as reflect.Value.FieldByIndex takes it
 }
 
 var cache sync.Map
@@ -192,11 +192,23 @@ func (t *Type) fillFields(goType reflect.Type, within []reflect.Type) {
 	for i := range goType.NumField() {
 		sf := goType.Field(i)
 		name, options, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if sf.Anonymous && name == "" && sf.Type.Kind() == reflect.Struct {
+			t.embed(of(sf.Type, within), i)
+			continue
+		}
 		if name == "" || name == "-" || !sf.IsExported() {
 			continue
 		}
 		f := newField(goType, sf, of(sf.Type, within), name, i)
 		f.OmitsZero = strings.Contains(options, "omit") && sf.Type.Kind() != reflect.Pointer
+		t.Fields = append(t.Fields, f)
+	}
+}
+
+// embed takes in the keys of an embedded struct, as encoding/json does.
+func (t *Type) embed(inner *Type, index int) {
+	for _, f := range inner.Fields {
+		f.Index = append([]int{index}, f.Index...)
 		t.Fields = append(t.Fields, f)
 	}
 }
@@ -208,7 +220,7 @@ func newField(owner reflect.Type, sf reflect.StructField, t *Type, name string, 
 		Example:    sf.Tag.Get("example"),
 		Type:       t,
 		Connection: sf.Tag.Get("connection"),
-		Index:      index,
+		Index:      []int{index},
 	}
 	f.Default, f.HasDefault = sf.Tag.Lookup("default")
 	if f.HasDefault && !f.defaultIsText() && !json.Valid([]byte(f.Default)) {

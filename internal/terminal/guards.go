@@ -61,10 +61,7 @@ func (t *Terminal) consentState(a run.Approval, now time.Time) string {
 
 // consentBy says who may consent, and how many must.
 func consentBy(a run.Approval) string {
-	who := "approver"
-	if len(a.By) > 0 {
-		who = strings.Join(a.By, " or ")
-	}
+	who := a.Roles()
 	if a.Count <= 1 {
 		return Clean("by one with the role " + who)
 	}

@@ -52,7 +52,7 @@ func answered() run.Run {
 func says() []api.GuardSays {
 	return []api.GuardSays{
 		{Name: "halt", State: ledger.Admitted}, {Name: "resource", Set: "postgres/orders", State: ledger.Queued, Reason: "held by a.1"},
-		{Name: "rate", Set: "3 in 1h", State: ledger.Refused, Reason: "3 in the last 1h"}, {Name: "max_targets", Set: "2"},
+		{Name: "rate", Set: "3 in 1h", State: ledger.Refused, Reason: "3 in the last 1h"}, {Name: "max_targets", Set: "2", Of: "engine"},
 	}
 }
 

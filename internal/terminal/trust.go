@@ -59,9 +59,18 @@ func moment(at, now time.Time) string {
 func (t *Terminal) Guards(all []api.GuardSays) []string {
 	rows := make([][]string, len(all))
 	for i, g := range all {
-		rows[i] = []string{t.guardState(g.State), Clean(g.Name), Clean(g.Set), Clean(g.Reason)}
+		rows[i] = []string{t.guardState(g.State), Clean(g.Name), setText(g), Clean(g.Reason)}
 	}
 	return append([]string{"", t.style.strong.Render("guards")}, indent(columns(rows))...)
+}
+
+// setText says also whose a guard is, where it is the engine's and could be the
+// runbook's.
+func setText(g api.GuardSays) string {
+	if g.Of != "engine" {
+		return Clean(g.Set)
+	}
+	return Clean(g.Set + " (the engine's)")
 }
 
 func (t *Terminal) guardState(s ledger.State) string {
