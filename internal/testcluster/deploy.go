@@ -32,6 +32,13 @@ func Template(name, image string) corev1.PodTemplateSpec {
 // of them are available.
 func (c *Cluster) Deploy(t testing.TB, namespace, name string, replicas int32, change ...func(*appsv1.Deployment)) *appsv1.Deployment {
 	t.Helper()
+	c.Create(t, namespace, name, replicas, change...)
+	return c.AwaitAvailable(t, namespace, name)
+}
+
+// Create is Deploy without the wait.
+func (c *Cluster) Create(t testing.TB, namespace, name string, replicas int32, change ...func(*appsv1.Deployment)) {
+	t.Helper()
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
@@ -46,8 +53,15 @@ func (c *Cluster) Deploy(t testing.TB, namespace, name string, replicas int32, c
 	if _, err := c.Set.AppsV1().Deployments(namespace).Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	return c.AwaitAvailable(t, namespace, name)
 }
+
+// Of runs another image.
+func Of(image string) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = image }
+}
+
+// Abandoned is the annotation of a pod whose kubelet does nothing more.
+const Abandoned = "testcluster/node-gone"
 
 // AwaitAvailable waits until the rollout of a Deployment is over.
 func (c *Cluster) AwaitAvailable(t testing.TB, namespace, name string) (d *appsv1.Deployment) {
@@ -94,7 +108,7 @@ func (c *Cluster) LoseNode(t testing.TB, name string) {
 func (c *Cluster) abandon(t testing.TB, pod corev1.Pod) {
 	t.Helper()
 	pods := c.Set.CoreV1().Pods(pod.Namespace)
-	if _, err := pods.Patch(t.Context(), pod.Name, types.MergePatchType, []byte(`{"metadata":{"annotations":{"testcluster/node-gone":""}}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := pods.Patch(t.Context(), pod.Name, types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+Abandoned+`":""}}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	status := []byte(`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NodeNotReady"}]}}`)
