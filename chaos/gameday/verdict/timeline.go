@@ -18,6 +18,12 @@ const (
 	sawEngine       = "engine"
 )
 
+// Edges between which the system was unwell.
+const (
+	EffectSeen = "effect seen"
+	Recovered  = "recovered"
+)
+
 // timeline is every moment that was seen, in order.
 func (f *facts) timeline() []Edge {
 	var t timeline
@@ -25,11 +31,11 @@ func (f *facts) timeline() []Edge {
 		t.add("injecting "+i.Fault, i.Requested, sawEngine)
 		t.add("injected "+i.Fault, i.Injected, sawInjector)
 	}
-	t.add("effect seen", f.effect, sawProbe)
+	t.add(EffectSeen, f.effect, sawProbe)
 	t.alert(f.alert)
 	t.run(f.run)
 	if f.recovery.held() {
-		t.add("recovered", f.recovery.by(), sawProbe)
+		t.add(Recovered, f.recovery.by(), sawProbe)
 		t.add("unwell again", f.recovery.relapse, sawProbe)
 	}
 	for _, i := range f.ev.Interventions {
