@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,12 +42,23 @@ func (s *stage) set(ctx context.Context) error {
 	return s.lab.SetWebhook(ctx, lab.Webhook{URL: s.engine.url + "/webhook/alertmanager", BearerToken: s.engine.token})
 }
 
+func writeRunbook(dir, name string) error {
+	text, err := fs.ReadFile(library.FS(), name)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name), text, 0o644)
+}
+
 // startEngine writes what a team would write, a config and a runbook, and
 // starts the program with it.
 func (s *stage) startEngine(ctx context.Context) (*engine, error) {
 	dir := filepath.Join(s.lab.Dir, "engine")
-	if err := os.CopyFS(filepath.Join(dir, "runbooks"), library.FS()); err != nil {
-		return nil, fmt.Errorf("write the runbooks: %w", err)
+	if err := writeRunbook(filepath.Join(dir, "runbooks"), "db-pool-exhausted.yaml"); err != nil {
+		return nil, fmt.Errorf("write the runbook: %w", err)
 	}
 	address, err := lab.FreeAddress()
 	if err != nil {

@@ -9,5 +9,5 @@ import (
 //go:embed *.yaml
 var documents embed.FS
 
-// FS is the documents, one file each.
+// FS is the documents, NAME.yaml, and their unit tests, NAME_test.yaml.
 func FS() fs.FS { return documents }
