@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/runbook-engine/runbook/actions/std"
+	"github.com/runbook-engine/runbook/chaos/gameday"
+	chaosstd "github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/engine"
@@ -21,7 +23,7 @@ func (p *program) lintCommand() *cobra.Command {
 	var output *choice
 	cmd := &cobra.Command{
 		Use:   "lint PATH... | -",
-		Short: "Check runbooks and say everything that is wrong with them",
+		Short: "Check runbooks and game days, and say everything that is wrong with them",
 		Long: `Check runbooks in files and folders, or on standard input (-), and the unit tests
 beside them. Every problem is printed with its place, a stable code and a hint; the
 exit code is 1 when there are any. With --config the names of connections and
@@ -54,12 +56,26 @@ func (p *program) lint(paths []string, config, output string) error {
 		return &failure{exitUsage, err}
 	}
 	set, problems := runbooks.Load(sources, options)
+	problems = append(problems, gamedayProblems(sources, set, options)...)
+	problems.Sort()
 	if len(problems) == 0 {
 		if problems, err = lintTests(paths, set, options, sources); err != nil {
 			return &failure{exitUsage, err}
 		}
 	}
 	return p.printProblems(problems, sources, output)
+}
+
+// gamedayProblems checks game days. What one says of its runbook is only checked
+// where there are runbooks, and nothing is wrong with them.
+func gamedayProblems(sources diag.Sources, set *runbooks.Set, o runbooks.Options) diag.List {
+	if set != nil && len(set.All()) == 0 {
+		set = nil
+	}
+	_, problems := gameday.Load(sources, gameday.Options{
+		Actions: o.Catalog, Faults: chaosstd.Catalog(nil), Runbooks: set, Connections: o.Connections, Windows: o.Windows,
+	})
+	return problems
 }
 
 // lintTests checks the unit tests of documents that are without problems.

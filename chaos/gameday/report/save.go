@@ -77,7 +77,7 @@ func saveEvidence(root *os.Root, r Result) error {
 	return nil
 }
 
-var unsafe = regexp.MustCompile(`[^A-Za-z0-9_-]+|\.{2,}|^\.`)
+var unsafe = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 // fileName is a name of somebody else as that of a file.
 func fileName(name string) string {
