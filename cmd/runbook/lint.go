@@ -24,10 +24,10 @@ func (p *program) lintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint PATH... | -",
 		Short: "Check runbooks and game days, and say everything that is wrong with them",
-		Long: `Check runbooks in files and folders, or on standard input (-), and the unit tests
-beside them. Every problem is printed with its place, a stable code and a hint; the
-exit code is 1 when there are any. With --config the names of connections and
-windows are checked too.`,
+		Long: `Check runbooks and game days in files and folders, or on standard input (-), and
+the unit tests beside them. Every problem is printed with its place, a stable code
+and a hint; the exit code is 1 when there are any. With --config the names of
+connections and windows are checked too.`,
 		Example: `  runbook lint runbooks/
   runbook lint -o github --config runbook.yaml runbooks/
   generate | runbook lint -`,

@@ -17,8 +17,8 @@ func (p *program) schemaCommand() *cobra.Command {
 		Example: `  runbook schema runbook > runbook.schema.json
   runbook schema gameday > gameday.schema.json
   runbook schema config > runbook-config.schema.json`,
-		Long: `Print the JSON Schema of runbooks, of game days or of the engine's config. Editors with the
-YAML language server check and complete by it, from a first line such as
+		Long: `Print the JSON Schema of runbooks, of game days or of the engine's config. Editors
+with the YAML language server check and complete by it, from a first line such as
 
   # yaml-language-server: $schema=runbook.schema.json`,
 		Args:      cobra.ExactArgs(1),
