@@ -2,22 +2,27 @@ package kubernetes
 
 import (
 	"encoding/json"
-	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/document"
+	"github.com/runbook-engine/runbook/internal/testcluster"
 )
 
-// action is one action over the stand-in.
-func (s *apiServer) action(t *testing.T, name string) actions.Action {
+var real *testcluster.Cluster
+
+func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, &real)) }
+
+// action is one over the cluster, with all rights.
+func action(t *testing.T, name string) actions.Action {
 	t.Helper()
-	return actionOver(t, "{kubeconfig: '"+s.kubeconfig(t, s.address())+"'}", name, time.Now)
+	return actionOver(t, "{kubeconfig: '"+real.Kubeconfig()+"'}", name, time.Now)
 }
 
 func actionOver(t *testing.T, config, name string, now func() time.Time) actions.Action {
@@ -26,12 +31,17 @@ func actionOver(t *testing.T, config, name string, now func() time.Time) actions
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
-	conns, problems := actions.NewConnections([]*actions.ConnectionKind{connection().Erase()}, nodes[0])
+	conns, problems := actions.NewConnections([]*actions.ConnectionKind{System(nil).Connection}, nodes[0])
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conns.Close)
-	for _, a := range newSystem(conns, now).Actions {
+	return named(t, newSystem(conns, now), name)
+}
+
+func named(t *testing.T, s actions.System, name string) actions.Action {
+	t.Helper()
+	for _, a := range s.Actions {
 		if a.Name == name {
 			return a
 		}
@@ -49,59 +59,95 @@ func bind(t *testing.T, a actions.Action, params string) actions.Bound {
 	return b
 }
 
-func run[R any](t *testing.T, b actions.Bound, key string, target actions.Target) R {
+type output map[string]any
+
+// run runs on the only target.
+func run(t *testing.T, b actions.Bound, key string) output {
 	t.Helper()
-	var result R
-	raw, err := b.Run(t.Context(), actions.Key(key), target)
+	result, err := tryRun(t, b, key)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(raw, &result); err != nil {
 		t.Fatal(err)
 	}
 	return result
 }
 
-func named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+func tryRun(t *testing.T, b actions.Bound, key string) (result output, err error) {
+	t.Helper()
+	return tryRunOn(t, b, key, onlyTarget(t, b))
+}
 
-// pod is one of a ReplicaSet, created an hour ago.
-func pod(name, app string, change ...func(*corev1.Pod)) *corev1.Pod {
-	controller := true
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{"app": app},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: app + "-7d9", UID: "rs", Controller: &controller}},
-		},
-		Status: corev1.PodStatus{Phase: corev1.PodRunning},
+func tryRunOn(t *testing.T, b actions.Bound, key string, target actions.Target) (result output, err error) {
+	t.Helper()
+	raw, err := b.Run(t.Context(), actions.Key(key), target)
+	if err != nil {
+		return nil, err
 	}
+	if err := json.Unmarshal(raw, &result); err != nil {
+		t.Fatal(err)
+	}
+	return result, nil
+}
+
+func onlyTarget(t *testing.T, b actions.Bound) actions.Target {
+	t.Helper()
+	s := selected(t, b)
+	if len(s.Targets) != 1 {
+		t.Fatalf("the targets are %v", s.Targets)
+	}
+	return s.Targets[0]
+}
+
+func selected(t *testing.T, b actions.Bound) actions.Selection {
+	t.Helper()
+	s, err := b.Targets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// refused wants an error of a class that says each of these.
+func refused(t *testing.T, err error, class actions.Class, says ...string) {
+	t.Helper()
+	if err == nil || actions.ClassOf(err) != class {
+		t.Errorf("gives %v (%s), want it %s", err, actions.ClassOf(err), class)
+		return
+	}
+	for _, want := range says {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("does not say %q: %v", want, err)
+		}
+	}
+}
+
+// addPod makes a pod that no controller has, and waits until it is what its
+// image makes of it.
+func addPod(t *testing.T, namespace, name, image string, change ...func(*corev1.Pod)) *corev1.Pod {
+	t.Helper()
+	template := testcluster.Template(strings.Split(name, "-")[0], image)
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.Name = name
 	for _, c := range change {
-		c(p)
+		c(pod)
 	}
-	return p
-}
-
-func age(d time.Duration) func(*corev1.Pod) {
-	return func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(time.Now().Add(-d)) }
-}
-
-func podPath(name string) string { return "/api/v1/namespaces/shop/pods/" + name }
-
-const deploymentPath = "/apis/apps/v1/namespaces/shop/deployments/orders-api"
-
-func deployment(change ...func(*appsv1.Deployment)) *appsv1.Deployment {
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
-		Name: "orders-api", Annotations: map[string]string{"deployment.kubernetes.io/revision": "4"},
-	}}
-	for _, c := range change {
-		c(d)
+	pod, err := real.Set.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return d
+	return pod
 }
 
-func ids(s actions.Selection) string {
-	var all string
+// awaitPods waits until the pods of an app are so.
+func awaitPods(t *testing.T, namespace, selector, what string, so func([]corev1.Pod) error) {
+	t.Helper()
+	testcluster.Eventually(t, what, func() error { return so(real.Pods(t, namespace, selector)) })
+}
+
+func podNames(s actions.Selection) string {
+	var names []string
 	for _, target := range s.Targets {
-		all += fmt.Sprintln(target.ID)
+		place, _, _ := strings.Cut(target.ID, "@")
+		names = append(names, place[strings.LastIndex(place, "/")+1:])
 	}
-	return all
+	return strings.Join(names, " ")
 }

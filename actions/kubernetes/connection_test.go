@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
-	"github.com/runbook-engine/runbook/internal/secret"
 	"github.com/runbook-engine/runbook/internal/version"
 )
+
+// look is an action that reads one object, and waits for nothing.
+const look = "kubernetes.rollout_status"
 
 func readFile(t *testing.T, path string) string {
 	t.Helper()
@@ -33,24 +35,24 @@ func writeFile(t *testing.T, text string) string {
 }
 
 func TestWaysToTheCluster(t *testing.T) {
-	s := newAPIServer(t)
-	s.add(t, deployment())
+	namespace := real.Namespace(t)
+	real.Deploy(t, namespace, "orders", 1)
 	var agent atomic.Value
+	s := newFaulty(t)
 	s.before = func(_ http.ResponseWriter, r *http.Request) bool {
 		agent.Store(r.UserAgent())
 		return false
 	}
-	path := s.kubeconfig(t, s.address())
+	path := real.KubeconfigAt(t, s.address())
 	t.Setenv("HOME", t.TempDir())
 	for name, way := range map[string]struct{ config, variable string }{
 		"file":                {"{kubeconfig: '" + path + "'}", ""},
-		"file and context":    {"{kubeconfig: '" + path + "', context: c}", ""},
+		"file and context":    {"{kubeconfig: '" + path + "', context: test}", ""},
 		"variable":            {"{}", path},
-		"context of variable": {"{context: c}", path},
+		"context of variable": {"{context: test}", path},
 	} {
 		t.Setenv("KUBECONFIG", way.variable)
-		restart := bind(t, actionOver(t, way.config, "kubernetes.rollout_restart", time.Now), restart4)
-		if _, err := restart.Run(t.Context(), actions.Key(name), actions.Target{}); err != nil {
+		if _, err := tryRun(t, bind(t, actionOver(t, way.config, look, time.Now), "{namespace: "+namespace+", deployment: orders}"), "run/1"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -60,46 +62,40 @@ func TestWaysToTheCluster(t *testing.T) {
 }
 
 func TestAConfigThatCanNotWorkIsPermanentAndShowsNoSecret(t *testing.T) {
-	s := newAPIServer(t)
-	path := s.kubeconfig(t, s.address())
+	path, token := real.Kubeconfig(), real.Config.BearerToken
 	good := readFile(t, path)
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("KUBECONFIG", "")
 	for config, want := range map[string]string{
 		"{kubeconfig: /nonexistent/config}":            "no such file",
 		"{kubeconfig: '" + path + "', context: other}": `context "other" does not exist`,
-		"{}":           "set kubeconfig in the connection",
-		"{context: c}": "",
+		"{}":              "set kubeconfig in the connection",
+		"{context: test}": "",
 		"{kubeconfig: '" + writeFile(t, good+"\n\t: ["+token) + "'}": "",
 		"{kubeconfig: '" + writeFile(t, "users: "+token) + "'}":      "",
 		"{kubeconfig: '" + writeFile(t, token) + "'}":                "",
 	} {
-		restart := bind(t, actionOver(t, config, "kubernetes.rollout_restart", time.Now), restart4)
-		_, err := restart.Run(t.Context(), "run/1", actions.Target{})
-		if err == nil || !strings.Contains(err.Error(), want) || actions.ClassOf(err) != actions.ClassPermanent {
-			t.Errorf("%s: %v (%s), want …%s…", config, err, actions.ClassOf(err), want)
-		}
+		_, err := tryRun(t, bind(t, actionOver(t, config, look, time.Now), "{namespace: shop, deployment: orders}"), "run/1")
+		refused(t, err, actions.ClassPermanent, want)
 		if err != nil && strings.Contains(err.Error(), token) {
 			t.Errorf("%s: the secret shows in %v", config, err)
 		}
 	}
 }
 
-// A plugin that asks for a password would wait for ever. Tests have no terminal
-// that it could be seen on, so the settings are looked at.
-func TestALoginPluginWorksAndGetsNoTerminal(t *testing.T) {
-	s := newAPIServer(t)
-	s.add(t, deployment())
+func TestALoginPluginWorks(t *testing.T) {
+	namespace := real.Namespace(t)
+	real.Deploy(t, namespace, "orders", 1)
+	token := real.Config.BearerToken
 	plugin := writeFile(t, `#!/bin/sh
 echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"`+token+`"}}'`)
-	path := writeFile(t, strings.ReplaceAll(readFile(t, s.kubeconfig(t, s.address())), "token: "+token,
+	path := writeFile(t, strings.ReplaceAll(readFile(t, real.Kubeconfig()), "token: "+token,
 		"exec: {apiVersion: client.authentication.k8s.io/v1, command: '"+plugin+"', interactiveMode: IfAvailable}"))
-	run[restartResult](t, bind(t, actionOver(t, "{kubeconfig: '"+path+"'}", "kubernetes.rollout_restart", time.Now), restart4), "run/1", actions.Target{})
-	settings, err := config{Kubeconfig: secret.File(path)}.settings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !tuned(settings).ExecProvider.StdinUnavailable {
-		t.Error("the plugin may ask a person")
-	}
+	run(t, bind(t, actionOver(t, "{kubeconfig: '"+path+"'}", look, time.Now), "{namespace: "+namespace+", deployment: orders}"), "run/1")
+}
+
+func TestAServerWeDoNotTrustIsPermanent(t *testing.T) {
+	path := writeFile(t, strings.ReplaceAll(readFile(t, real.Kubeconfig()), ", certificate-authority: '"+filepath.Join(real.Dir(), "apiserver.crt")+"'", ""))
+	_, err := tryRun(t, bind(t, actionOver(t, "{kubeconfig: '"+path+"'}", look, time.Now), "{namespace: shop, deployment: orders}"), "run/1")
+	refused(t, err, actions.ClassPermanent, "unknown authority")
 }

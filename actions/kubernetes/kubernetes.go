@@ -2,9 +2,17 @@
 package kubernetes
 
 import (
+	"context"
+	"slices"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cluster"
+	"github.com/runbook-engine/runbook/actions/kubernetes/internal/nodes"
+	"github.com/runbook-engine/runbook/actions/kubernetes/internal/pods"
+	"github.com/runbook-engine/runbook/actions/kubernetes/internal/rollout"
 )
 
 // System is the actions of the package and their connection.
@@ -12,15 +20,23 @@ func System(conns *actions.Connections) actions.System {
 	return newSystem(conns, time.Now)
 }
 
-func newSystem(conns *actions.Connections, now func() time.Time) actions.System {
-	s := system{conns: conns, now: now}
-	return actions.System{
-		Connection: connection().Erase(),
-		Actions:    []actions.Action{s.deletePodsAction(), s.rolloutRestartAction()},
+// Kind is that of connections to clusters.
+const Kind = cluster.Kind
+
+// Settings reach the cluster of a connection, for clients of other parts of its
+// API.
+func Settings(ctx context.Context, conns *actions.Connections, name string) (*rest.Config, error) {
+	c, err := cluster.Connection().Get(ctx, conns, name)
+	if err != nil {
+		return nil, err
 	}
+	return rest.CopyConfig(c.Rest), nil
 }
 
-type system struct {
-	conns *actions.Connections
-	now   func() time.Time
+func newSystem(conns *actions.Connections, now func() time.Time) actions.System {
+	env := cluster.Env{Conns: conns, Now: now}
+	return actions.System{
+		Connection: cluster.Connection().Erase(),
+		Actions:    slices.Concat(pods.Actions(env), rollout.Actions(env), nodes.Actions(env)),
+	}
 }

@@ -1,4 +1,7 @@
-package kubernetes
+// Package cluster is how the actions on Kubernetes reach a cluster: the
+// connection, requests and what their failures mean, and changes of objects that
+// are made once under a key.
+package cluster
 
 import (
 	"context"
@@ -7,6 +10,8 @@ import (
 	"runtime"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -16,58 +21,63 @@ import (
 	"github.com/runbook-engine/runbook/internal/version"
 )
 
-type config struct {
+// Config is the part of the engine's config that says how to reach a cluster,
+// and what more than its access rules the engine may do there.
+type Config struct {
 	Kubeconfig secret.File `json:"kubeconfig" optional:"true" doc:"Kubeconfig file. Without it: the service account when the engine runs in a pod, else what kubectl would use (KUBECONFIG, ~/.kube/config)."`
 	Context    string      `json:"context" optional:"true" doc:"Context of the kubeconfig; the current one unless set."`
 }
 
-// client is a connection under its name in the engine's config.
-type client struct {
-	name     string
-	set      *kubernetes.Clientset
-	settings *rest.Config
-}
+// Client is a connection under its name in the engine's config.
+type Client struct {
+	Name    string
+	Config  Config
+	Set     *kubernetes.Clientset
+	Dynamic dynamic.Interface
+	Rest    *rest.Config
 
-func connection() actions.Connection[config, client] {
-	return actions.Connection[config, client]{
-		Kind: Kind,
-		Doc:  "The API server of a Kubernetes cluster.",
-		Open: func(_ context.Context, name string, c config) (client, error) { return open(name, c) },
-	}
+	dryRun []string
 }
 
 // Kind is that of connections to clusters.
 const Kind = "kubernetes"
 
-// Settings reach the cluster of a connection, for clients of other parts of its
-// API.
-func Settings(ctx context.Context, conns *actions.Connections, name string) (*rest.Config, error) {
-	c, err := connection().Get(ctx, conns, name)
-	if err != nil {
-		return nil, err
+// Connection declares it.
+func Connection() actions.Connection[Config, Client] {
+	return actions.Connection[Config, Client]{
+		Kind: Kind,
+		Doc:  "The API server of a Kubernetes cluster.",
+		Open: func(_ context.Context, name string, c Config) (Client, error) { return open(name, c) },
 	}
-	return rest.CopyConfig(c.settings), nil
 }
 
-func (s system) client(ctx context.Context, name string) (client, error) {
-	return connection().Get(ctx, s.conns, name)
+// Rehearsing gives a client whose writes the API server checks in full, with
+// access rules, admission and schema, and then does not keep.
+func (c Client) Rehearsing() Client {
+	c.dryRun = []string{metav1.DryRunAll}
+	return c
 }
 
 // open sends nothing: a cluster that is down now may be up when it is needed.
-func open(name string, c config) (client, error) {
+func open(name string, c Config) (Client, error) {
 	settings, err := c.settings()
 	if err != nil {
-		return client{}, actions.Permanent(err)
+		return Client{}, actions.Permanent(err)
 	}
-	set, err := kubernetes.NewForConfig(tuned(settings))
+	settings = tuned(settings)
+	set, err := kubernetes.NewForConfig(settings)
 	if err != nil {
-		return client{}, actions.Permanent(err)
+		return Client{}, actions.Permanent(err)
 	}
-	return client{name, set, settings}, nil
+	any, err := dynamic.NewForConfig(settings)
+	if err != nil {
+		return Client{}, actions.Permanent(err)
+	}
+	return Client{Name: name, Config: c, Set: set, Dynamic: any, Rest: settings}, nil
 }
 
-func (c config) settings() (*rest.Config, error) {
-	if c == (config{}) {
+func (c Config) settings() (*rest.Config, error) {
+	if c.Kubeconfig == "" && c.Context == "" {
 		settings, err := rest.InClusterConfig()
 		if !errors.Is(err, rest.ErrNotInCluster) {
 			return settings, err
