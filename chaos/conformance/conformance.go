@@ -5,6 +5,7 @@ package conformance
 
 import (
 	"testing"
+	"time"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos"
@@ -26,6 +27,9 @@ type Case struct {
 
 	// Params, YAML, are those of the fault.
 	Params string
+	// Soon is a deadline that the system can keep: 2s unless set. One that takes
+	// long to bring a fault about needs more.
+	Soon time.Duration
 
 	// Arrange brings the system into the state before the fault. It runs before
 	// each check.

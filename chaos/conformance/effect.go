@@ -1,9 +1,11 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -107,7 +109,7 @@ func healsProvably(tr *trial) error {
 
 // endsByItself: nobody calls Recover.
 func endsByItself(tr *trial) error {
-	begin := time.Now()
+	soon, begin := cmp.Or(tr.Soon, 2*time.Second), time.Now()
 	if err := tr.inject(soon); err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func isSwept(tr *trial) error {
 	if err := tr.seen(tr.bound.Inject(tr.t.Context(), tr.id, deadline)); err != nil {
 		return err
 	}
-	catalog := chaos.NewCatalog(tr.Injector(tr.conns))
+	catalog := tr.anotherEngine()
 	found, err := catalog.Active(tr.t.Context())
 	if tr.seen(err) != nil {
 		return err
@@ -152,6 +154,18 @@ func isSwept(tr *trial) error {
 	return errors.Join(tr.well(), tr.nothingActive(catalog))
 }
 
+// anotherEngine knows nothing. It sees the injection of this check only: others
+// may be under way in the same system.
+func (tr *trial) anotherEngine() *chaos.Catalog {
+	i := tr.Injector(tr.conns)
+	all := i.Active
+	i.Active = func(ctx context.Context) ([]chaos.Injection, error) {
+		found, err := all(ctx)
+		return slices.DeleteFunc(found, func(i chaos.Injection) bool { return i.ID != tr.id }), err
+	}
+	return chaos.NewCatalog(i)
+}
+
 func (tr *trial) nothingActive(catalog *chaos.Catalog) error {
 	found, err := catalog.Active(tr.t.Context())
 	if err == nil && len(found) > 0 {
@@ -167,5 +181,5 @@ func leavesNothing(tr *trial) error {
 	if err := errors.Join(tr.recover(), tr.healed()); err != nil {
 		return err
 	}
-	return tr.nothingActive(chaos.NewCatalog(tr.Injector(tr.conns)))
+	return tr.nothingActive(tr.anotherEngine())
 }

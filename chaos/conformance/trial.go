@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	// long is a deadline that no check lives to see; soon is one that it waits for.
+	// long is a deadline that no check lives to see.
 	long = 5 * time.Minute
-	soon = 2 * time.Second
 	// patience is how long a check waits for what the system does in its own time.
 	patience = 30 * time.Second
 	glance   = 20 * time.Millisecond

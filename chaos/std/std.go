@@ -7,6 +7,7 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/backstop"
+	"github.com/runbook-engine/runbook/chaos/chaosmesh"
 	"github.com/runbook-engine/runbook/chaos/postgres"
 	"github.com/runbook-engine/runbook/chaos/process"
 	"github.com/runbook-engine/runbook/chaos/toxiproxy"
@@ -16,6 +17,7 @@ import (
 // enough to list, lint and document.
 func Catalog(conns *actions.Connections) *chaos.Catalog {
 	return chaos.NewCatalog(
+		chaosmesh.Injector(conns),
 		postgres.Injector(conns),
 		process.Injector(conns),
 		toxiproxy.Injector(conns),
