@@ -302,8 +302,10 @@ func (c *cluster) mend() {
 // takesOver injects a fault and holds the failover to what it promises.
 func (c *cluster) takesOver(fault string) (took time.Duration) {
 	c.t.Helper()
-	took = c.recovered(c.inject(fault))
+	since := c.inject(fault)
+	took = c.recovered(since)
 	r, text := c.first(2 * time.Minute)
+	c.t.Log(timeline(r, since, took))
 	if r.Outcome != run.Fixed {
 		c.t.Errorf("the run ended %s: %s", r.Outcome, text)
 	}
@@ -318,4 +320,17 @@ func (c *cluster) takesOver(fault string) (took time.Duration) {
 		c.t.Errorf("writes are taken by %v", both)
 	}
 	return took
+}
+
+// timeline is where the time went.
+func timeline(r run.Run, since time.Time, took time.Duration) string {
+	text := fmt.Sprintf("after the fault: run %.1fs", r.StartedAt.Sub(since).Seconds())
+	for _, s := range r.Steps {
+		if s.EndedAt != nil {
+			text += fmt.Sprintf(", %s %.1f-%.1fs", s.ID, s.StartedAt.Sub(since).Seconds(), s.EndedAt.Sub(since).Seconds())
+		}
+	}
+	var confirmed struct{ Took string }
+	_ = json.Unmarshal(r.Steps[0].Output, &confirmed)
+	return text + fmt.Sprintf(" (confirm watched %s), writes %.1fs", confirmed.Took, took.Seconds())
 }

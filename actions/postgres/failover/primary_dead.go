@@ -77,6 +77,9 @@ func (f failover) vantages(ctx context.Context, p deadParams) ([]vantage, error)
 	return all, nil
 }
 
+// looks is how often a heartbeat each place looks, if its looks are quick.
+const looks = 6
+
 type seen struct {
 	place int
 	sight sight
@@ -95,7 +98,7 @@ func watch(parent context.Context, places []vantage, p deadParams) (deadResult, 
 	r := deadResult{Vantages: make([]sight, len(places))}
 	for i, place := range places {
 		r.Vantages[i] = sight{Name: place.name, Sees: unknown, Says: "it has not been looked at"}
-		looking.Go(func() { place.report(ctx, i, time.Duration(p.Heartbeat)/3, news) })
+		looking.Go(func() { place.report(ctx, i, time.Duration(p.Heartbeat)/looks, news) })
 	}
 	for {
 		select {

@@ -113,13 +113,14 @@ func (f failover) promoteOne(ctx context.Context, name string, p promoteParams) 
 	return c.promotedNow(ctx, time.Duration(p.Heartbeat), &c.lag)
 }
 
-// gone wants the old primary not to answer, or to be a standby.
+// gone wants the old primary not to answer, or to be a standby. It was found dead
+// and fenced before; one short look finds a fence that does not hold.
 func (f failover) gone(ctx context.Context, p promoteParams) error {
 	old, err := f.open(ctx, p.Primary)
 	if err != nil {
 		return err
 	}
-	s, err := old.stand(ctx, time.Duration(p.Heartbeat))
+	s, err := old.stand(ctx, time.Duration(p.Heartbeat)/looks)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

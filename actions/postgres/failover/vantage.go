@@ -45,6 +45,9 @@ func (s *silence) lasts(began time.Time) time.Duration {
 
 func (s *silence) broken() { s.since = time.Time{} }
 
+// heard tells of a sign of life a while before a look.
+func (s *silence) heard(before time.Duration, look time.Time) { s.since = look.Add(-before) }
+
 // verdict is dead once the silence has lasted long enough, and alive before.
 func verdict(silent, enough time.Duration, says string) sight {
 	s := sight{Sees: alive, Silent: model.Duration(silent), Says: says}
@@ -80,6 +83,8 @@ func (c Server) fromEngine(p deadParams) vantage {
 // A receiver that hears nothing for half of wal_receiver_timeout asks the primary
 // to say something. Before that, silence only means that nobody writes.
 //
+// One that gives up its connection meanwhile has still heard nothing since.
+//
 // A standby that is not connected counts only when it was until a short while
 // ago: one whose replication broke yesterday knows nothing of the primary.
 func (c Server) fromStandby(p deadParams) vantage {
@@ -97,7 +102,7 @@ func (c Server) fromStandby(p deadParams) vantage {
 		case s.streams && s.patience == 0:
 			return sight{Sees: unknown, Says: "wal_receiver_timeout is 0 there, so that silence means nothing"}, nil
 		case s.streams:
-			quiet.broken()
+			quiet.heard(s.heard, began)
 			return verdict(s.heard, max(p.enough(), s.patience/2+time.Duration(p.Heartbeat)), "its WAL receiver is connected"), nil
 		case s.replay == nil || *s.replay > time.Duration(p.Recent)+quiet.lasts(began):
 			return sight{Sees: unknown, Says: "it does not stream, and has not replayed a commit of late"}, nil
