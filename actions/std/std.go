@@ -8,6 +8,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/haproxy"
 	"github.com/runbook-engine/runbook/actions/http"
 	"github.com/runbook-engine/runbook/actions/kubernetes"
+	"github.com/runbook-engine/runbook/actions/mysql"
 	"github.com/runbook-engine/runbook/actions/pgbouncer"
 	"github.com/runbook-engine/runbook/actions/postgres"
 	"github.com/runbook-engine/runbook/actions/prometheus"
@@ -24,6 +25,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 		haproxy.System(conns),
 		http.System(conns),
 		kubernetes.System(conns),
+		mysql.System(conns),
 		pgbouncer.System(conns),
 		postgres.System(conns),
 		prometheus.System(conns),
