@@ -21,6 +21,8 @@ type Artefacts interface {
 	Put(ctx context.Context, name string, content io.Reader) (Artefact, error)
 	// Find is what Put kept under a name; false when there is none.
 	Find(ctx context.Context, name string) (Artefact, bool, error)
+	// Open reads what Put kept; the caller closes it.
+	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
 // ArtefactName is the name of a capture of one effect: the same on each retry,

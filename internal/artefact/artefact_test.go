@@ -66,6 +66,17 @@ func TestWhatIsPutIsFound(t *testing.T) {
 		if found != put || !there || err != nil {
 			t.Errorf("found: %+v, %v, %v", found, there, err)
 		}
+		content, err := s.Open(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer content.Close()
+		if text, err := io.ReadAll(content); string(text) != "profile" || err != nil {
+			t.Errorf("it reads %q, %v", text, err)
+		}
+		if _, err := s.Open(t.Context(), "nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+			t.Errorf("what is not there reads as %v", err)
+		}
 	})
 }
 

@@ -150,6 +150,19 @@ func (b *Bucket) find(ctx context.Context, at string) (actions.Artefact, bool, e
 	return actions.Artefact{URL: b.url(at), Size: aws.ToInt64(head.ContentLength), SHA256: head.Metadata[sumKey]}, true, nil
 }
 
+// Open implements actions.Artefacts.
+func (b *Bucket) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	at, err := b.place(name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.config.Bucket, Key: &at})
+	if err != nil {
+		return nil, fmt.Errorf("read the artefact %s of s3 bucket %s: %w", name, b.config.Bucket, classified(err))
+	}
+	return found.Body, nil
+}
+
 func (b *Bucket) place(name string) (string, error) {
 	at, err := place(name)
 	if prefix := strings.Trim(b.config.Prefix, "/"); prefix != "" {

@@ -182,6 +182,19 @@ func (d *Directory) find(ctx context.Context, at string) (actions.Artefact, bool
 	return in.artefact(d.url(at)), true, nil
 }
 
+// Open implements actions.Artefacts.
+func (d *Directory) Open(_ context.Context, name string) (io.ReadCloser, error) {
+	at, err := place(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := d.root.Open(at)
+	if err != nil {
+		return nil, fmt.Errorf("read the artefact %s of %s: %w", name, d.path, err)
+	}
+	return file, nil
+}
+
 func (d *Directory) url(at string) string {
 	full := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(d.path, filepath.FromSlash(at)))}
 	return full.String()
