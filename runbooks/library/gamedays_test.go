@@ -1,7 +1,9 @@
-package gameday_test
+package library_test
 
 import (
 	"io/fs"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ import (
 
 // The game days that are shipped load, against the faults, actions and runbooks
 // that are shipped with them.
-func TestLibraryLoads(t *testing.T) {
+func TestGameDaysLoad(t *testing.T) {
 	sources := diag.Sources{}
 	files, err := fs.Glob(library.FS(), "*.yaml")
 	if err != nil {
@@ -44,6 +46,25 @@ func TestLibraryLoads(t *testing.T) {
 	for _, g := range set.All() {
 		if p := g.Plan(""); p.Proves == nil || p.Proves.Digest == "" || len(p.Faults) != len(g.Faults) || len(p.Steady) != len(g.Steady) {
 			t.Errorf("%s: the plan is %+v", g.Gameday, p)
+		}
+	}
+}
+
+// The example of the reference of game days is one that loads.
+func TestExampleOfGameDaysLoads(t *testing.T) {
+	const page = "../../docs/gamedays.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?ms)^```yaml\n(gameday:.*?)^```$").FindAllSubmatch(text, -1)
+	if len(examples) == 0 {
+		t.Error("the reference has no example")
+	}
+	for _, m := range examples {
+		_, problems := gameday.Load(diag.Sources{page: m[1]}, gameday.Options{Actions: actionsstd.Catalog(nil), Faults: chaosstd.Catalog(nil)})
+		if err := problems.Err(); err != nil {
+			t.Error(err)
 		}
 	}
 }
