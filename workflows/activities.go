@@ -39,6 +39,8 @@ type Activities struct {
 	Autonomy func(context.Context, *runbooks.Plan, runbooks.Moment) (runbooks.Level, []string, error)
 	// Guards are what the engine asks of each runbook.
 	Guards runbooks.EngineGuards
+	// Notices is the severity of the alert that a person set a guard aside.
+	Notices string
 	// Firing asks Alertmanager whether an alert still fires.
 	Firing func(context.Context, *runbooks.Alert) (bool, error)
 	// Halted is why the engine stands still, or "". It is asked before each effect.

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/alertmanager/api/v2/models"
+
+	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
@@ -172,4 +175,48 @@ func TestAPageThatCameAfterTheEndOfItsAlertIsEnded(t *testing.T) {
 		t.Fatalf("nobody was told: %s", describe(r))
 	}
 	b.eventually("the page is ended", func() bool { return len(b.told(workflows.EscalationAlert)) == 0 })
+}
+
+// Break-glass is not silent: people hear who set what aside, and why.
+func TestAnOverrideIsTold(t *testing.T) {
+	b := newBench(t, "hall")
+	p, err := b.load(consent("within: 1m")+calls).ForExec(map[string]any{"room": "hall"}, runbooks.ModeLive, "ada", "the site is down", b.queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Override = []string{workflows.GuardApproval}
+	id := b.start(p)
+	b.expect(b.wait(id), run.Fixed, "light hall")
+	told := b.overrides(id)
+	if len(told) != 1 || told[0].Annotations["summary"] != "ada set aside approval for runbook lights: the site is down" || told[0].Labels["severity"] != "warning" {
+		t.Errorf("told %+v", told)
+	}
+	idle := p
+	idle.Episode += "-idle"
+	idle.Document.When = "false"
+	if r := b.wait(b.start(idle)); !strings.Contains(describe(r), "people are told of what was set aside: approval") || len(b.overrides(r.ID)) != 1 {
+		t.Errorf("a run that ended at once: %s", describe(r))
+	}
+	dry, err := b.load(consent("within: 1m")+calls).ForExec(map[string]any{"room": "hall"}, runbooks.ModeDryRun, "ada", "a look", b.queue+"-dry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dry.Override = p.Override
+	if r := b.wait(b.start(dry)); len(b.overrides(r.ID)) != 0 {
+		t.Error("told of a dry run")
+	}
+}
+
+func (b *bench) overrides(id string) (found []*models.GettableAlert) {
+	b.t.Helper()
+	all, err := people.Alerts(b.t.Context(), alertmanagerapi.Filter{Matchers: []string{"alertname=" + workflows.OverrideAlert}, Active: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, a := range all {
+		if a.Annotations["run"] == id {
+			found = append(found, a)
+		}
+	}
+	return found
 }

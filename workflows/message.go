@@ -14,7 +14,7 @@ import (
 
 // Message is an alert of our own: the team's routes decide who hears it.
 type Message struct {
-	Kind        string            `json:"kind"` // escalation, proposal or approval
+	Kind        string            `json:"kind"` // escalation, proposal, approval or override
 	Severity    string            `json:"severity"`
 	Summary     string            `json:"summary"`
 	Story       string            `json:"story"`
@@ -28,10 +28,12 @@ const (
 	KindEscalation = "escalation"
 	KindProposal   = "proposal"
 	KindApproval   = "approval"
+	KindOverride   = "override"
 
 	EscalationAlert = "RunbookEscalation"
 	ProposalAlert   = "RunbookProposal"
 	ApprovalAlert   = "RunbookApproval"
+	OverrideAlert   = "RunbookOverride"
 )
 
 const maxStory = 3500
@@ -41,6 +43,8 @@ func (a *Activities) message(c Conclusion) (Message, error) {
 	switch {
 	case c.Kind == KindApproval:
 		m, name = a.question(c), ApprovalAlert
+	case c.Kind == KindOverride:
+		m, name = a.override(c), OverrideAlert
 	case c.Plan.Mode == runbooks.ModeLive:
 		m, name = a.escalation(c), EscalationAlert
 	}
@@ -72,6 +76,16 @@ func (a *Activities) escalation(c Conclusion) Message {
 	if e := c.Plan.Document.Escalate; e != nil {
 		m.Severity, m.Summary = e.Severity, a.Evaluator.Text(&c.Plan, momentOf(c.Run), e.Summary)
 	}
+	return m
+}
+
+// override says who set which guards aside, and why.
+func (a *Activities) override(c Conclusion) Message {
+	m := a.proposal(c)
+	m.Kind, m.Severity = KindOverride, cmp.Or(a.Notices, "warning")
+	guards := strings.Join(c.Plan.Override, ", ")
+	m.Summary = fmt.Sprintf("%s set aside %s for runbook %s: %s", c.Plan.Actor, guards, c.Plan.Runbook, c.Plan.Reason)
+	maps.Copy(m.Annotations, map[string]string{"by": c.Plan.Actor, "reason": c.Plan.Reason, "override": guards})
 	return m
 }
 

@@ -249,6 +249,7 @@ func (r *remediation) stopped() bool {
 }
 
 func (r *remediation) carryOut() {
+	told := r.tellOverride()
 	if r.decide() {
 		r.hold()
 		r.act()
@@ -262,6 +263,7 @@ func (r *remediation) carryOut() {
 	r.undo()
 	r.tell()
 	r.release()
+	told()
 	r.end()
 	r.record()
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -101,6 +103,44 @@ func (r *remediation) askPeople(ctx workflow.Context, id string, c Conclusion) (
 		return "people could not be asked yet: " + message(err)
 	case missed != "":
 		return "not every Alertmanager was told: " + missed
+	}
+	return ""
+}
+
+// overrideLasts lets every route have told of it before it is over.
+const overrideLasts = time.Hour
+
+// tellOverride tells people that a guard was set aside, beside the run: it waits
+// for it only at its end.
+func (r *remediation) tellOverride() (told func()) {
+	if len(r.plan.Override) == 0 || r.plan.Mode != runbooks.ModeLive {
+		return func() {}
+	}
+	done, settle := workflow.NewFuture(r.concluding)
+	c := r.conclusion()
+	c.Kind = KindOverride
+	workflow.Go(r.concluding, func(ctx workflow.Context) {
+		text := "people are told of what was set aside: " + strings.Join(r.plan.Override, ", ")
+		if problem := r.pageOverride(ctx, c); problem != "" {
+			text = problem
+		}
+		r.event("override", "", "", text)
+		settle.SetValue(nil)
+	})
+	return func() { _ = done.Get(r.concluding, nil) }
+}
+
+func (r *remediation) pageOverride(ctx workflow.Context, c Conclusion) (problem string) {
+	var m Message
+	if err := workflow.ExecuteLocalActivity(local(ctx), ActivitySummarise, c).Get(ctx, &m); err != nil {
+		return "people could not be told of what was set aside: " + message(err)
+	}
+	missed, err := StartPage(ctx, r.run.ID+"/override", m, overrideLasts)
+	switch {
+	case err != nil:
+		return "people could not be told yet of what was set aside: " + message(err)
+	case missed != "":
+		return "not every Alertmanager was told of what was set aside: " + missed
 	}
 	return ""
 }

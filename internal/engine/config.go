@@ -31,6 +31,7 @@ type Config struct {
 	TLS           TLS                  `json:"tls" default:"{}" doc:"Serving over TLS."`
 	Alertmanagers []string             `json:"alertmanagers,omitempty" optional:"true" doc:"Connections to the Alertmanagers that send to this engine, each peer of a cluster by itself: all of them get the engine's own alerts, and are asked for alerts that it has missed. Without it, the only alertmanager connection."`
 	Guards        Guards               `json:"guards" default:"{}" doc:"What holds back all runbooks together, and what each must keep to."`
+	Notices       Notices              `json:"notices" default:"{}" doc:"How people are told that somebody halted the engine, resumed, or set a guard aside."`
 	Autonomy      runbooks.Environment `json:"autonomy" default:"{}" doc:"The most that runbooks may do by themselves here, whatever they say of themselves."`
 	Windows       map[string]Window    `json:"windows,omitempty" optional:"true" doc:"Maintenance windows and freezes by name. Those that are open are in windows, for conditions."`
 	Webhook       Webhook              `json:"webhook" default:"{}" doc:"The receiver of Alertmanager's notifications."`
@@ -44,6 +45,11 @@ type Config struct {
 type Guards struct {
 	ledger.Limits
 	Each runbooks.EngineGuards `json:"each" default:"{}" doc:"What every runbook must keep to, whatever its document says. Of the two the stricter holds."`
+}
+
+// Notices are alerts about what people do to the engine.
+type Notices struct {
+	Severity string `json:"severity" default:"warning" pattern:"^[A-Za-z0-9_-]{1,63}$" doc:"Label severity of these alerts; the team's own routes decide who hears them."`
 }
 
 // Temporal says which cluster keeps the runs.
