@@ -11,6 +11,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/mysql"
 	"github.com/runbook-engine/runbook/actions/pgbouncer"
 	"github.com/runbook-engine/runbook/actions/postgres"
+	"github.com/runbook-engine/runbook/actions/pprof"
 	"github.com/runbook-engine/runbook/actions/prometheus"
 	"github.com/runbook-engine/runbook/actions/redis"
 	"github.com/runbook-engine/runbook/actions/wait"
@@ -28,6 +29,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 		mysql.System(conns),
 		pgbouncer.System(conns),
 		postgres.System(conns),
+		pprof.System(conns),
 		prometheus.System(conns),
 		redis.System(conns),
 		wait.System(conns),
