@@ -76,7 +76,6 @@ var homes = []string{
 	"/usr/libexec/postgresql*",                       // Alpine
 	"/opt/homebrew/bin",                              // Homebrew on Apple silicon
 	"/opt/homebrew/opt/postgresql*/bin",              // (PostgreSQL is not linked into bin)
-	"/usr/sbin",                                      // where Debian has HAProxy and PgBouncer, outside of a user's PATH
 	"/usr/local/bin",                                 // Homebrew on Intel
 	"/usr/sbin",                                      // servers, on Linux
 	"/usr/local/opt/postgresql*/bin",                 //
