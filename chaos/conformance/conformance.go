@@ -30,6 +30,9 @@ type Case struct {
 	// Soon is a deadline that the system can keep: 2s unless set. One that takes
 	// long to bring a fault about needs more.
 	Soon time.Duration
+	// Patience is how long a check waits for what the system does in its own
+	// time: 30s unless set.
+	Patience time.Duration
 
 	// Arrange brings the system into the state before the fault. It runs before
 	// each check.

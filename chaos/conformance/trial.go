@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -131,6 +132,7 @@ func (tr *trial) untouched(before, what string) error {
 
 // eventually waits until check gives nil.
 func (tr *trial) eventually(what string, check func() error) error {
+	patience := cmp.Or(tr.Patience, patience)
 	for deadline := time.Now().Add(patience); ; time.Sleep(glance) {
 		err := check()
 		if err == nil {

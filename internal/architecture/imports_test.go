@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "deploy", "deploy/*"},
 	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/ledger"},
 	{"actions/*", "internal/artefact", "chaos", "runbooks", "runbooks/*",
-		"chaos/backstop", "chaos/conformance", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
+		"chaos/backstop", "chaos/conformance", "chaos/conformance/*", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
 	{"actions/std", "internal/run", "chaos/std", "chaos/gameday", "chaos/gameday/*"},
 	{"workflows"},
 	{"workflows/drills"},
