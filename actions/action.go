@@ -35,6 +35,7 @@ type Action struct {
 	targets func(ctx context.Context, p any) (Selection, error)
 	run     func(ctx context.Context, key Key, target Target, p any) (any, error)
 	undo    func(ctx context.Context, key Key, target Target, p any) error
+	accepts func(ctx context.Context, target Target, p any) error
 	once    func(p any) bool
 	limit   func(p any) time.Duration
 }
@@ -65,6 +66,9 @@ func Define[P, R any](d Def[P, R]) Action {
 	if d.Target != nil {
 		a.target = func(p any) string { return d.Target(p.(P)) }
 	}
+	if d.Accepts != nil {
+		a.accepts = func(ctx context.Context, target Target, p any) error { return d.Accepts(ctx, target, p.(P)) }
+	}
 	if d.Undo != nil {
 		a.undo = func(ctx context.Context, key Key, target Target, p any) error {
 			return d.Undo(ctx, key, target, p.(P))
@@ -94,6 +98,7 @@ func (a Action) mustBeWhole() {
 		"a known Risk":                                !known,
 		"either Targets or Target":                    (a.targets == nil) == (a.target == nil),
 		"an Undo exactly when it is reversible":       (a.undo != nil) != (a.Risk == Reversible),
+		"no Accepts when it changes nothing":          a.accepts != nil && !a.Risk.Writes(),
 		"parameters that are a struct":                a.Params.Kind != shape.Struct,
 		"a result that is a struct":                   a.Result.Kind != shape.Struct,
 		"an Example that decodes":                     len(problems) > 0,
@@ -122,6 +127,9 @@ func (a Action) System() string {
 
 // Undoes reports whether the action can be taken back.
 func (a Action) Undoes() bool { return a.undo != nil }
+
+// Asks reports whether a dry run can ask the system if it would accept Run.
+func (a Action) Asks() bool { return a.accepts != nil }
 
 // Bound is an action with its parameters decoded and checked.
 type Bound struct {
@@ -184,4 +192,13 @@ func (b Bound) Undo(ctx context.Context, key Key, target Target) error {
 		return Permanent(fmt.Errorf("%s can not be undone", b.Name))
 	}
 	return b.undo(ctx, key, target, b.params)
+}
+
+// Accepts is nil when the system would let Run act on the target now, or can not
+// be asked.
+func (b Bound) Accepts(ctx context.Context, target Target) error {
+	if b.accepts == nil {
+		return nil
+	}
+	return b.accepts(ctx, target, b.params)
 }

@@ -66,6 +66,12 @@ type Def[P, R any] struct {
 	Targets func(ctx context.Context, p P) (Selection, error)
 	Target  func(p P) string
 
+	// Accepts asks the system whether it would let Run act on a target now, with
+	// access rules and whatever else it checks, and changes nothing. A dry run
+	// tells what it says. It is for actions that change something, on systems
+	// that can be asked.
+	Accepts func(ctx context.Context, target Target, p P) error
+
 	// Run acts on one target. A second call with the same key must change
 	// nothing and give the same answer, unless Once says otherwise.
 	Run func(ctx context.Context, key Key, target Target, p P) (R, error)

@@ -31,6 +31,7 @@ func (a Action) scripted(by Script) Action {
 	if a.targets != nil {
 		a.targets = func(ctx context.Context, _ any) (Selection, error) { return by.Targets(ctx, declared) }
 	}
+	a.accepts = nil
 	if a.undo != nil {
 		a.undo = func(ctx context.Context, _ Key, target Target, _ any) error { return by.Undo(ctx, declared, target) }
 	}

@@ -41,6 +41,7 @@ type Prepared struct {
 	Parallel int             `json:"parallel,omitempty"`
 	Limit    model.Duration  `json:"limit,omitempty"`
 	Idle     bool            `json:"idle,omitempty"`
+	Asks     bool            `json:"asks,omitempty"` // a dry run can ask the system
 }
 
 // When answers the runbook's own condition.
@@ -146,7 +147,7 @@ func (e *Evaluator) bind(p *Plan, m Moment, step int, do string, with map[string
 	}
 	prepared := Prepared{
 		Run: true, With: raw, Risk: action.Risk, Once: bound.Once(), Undoes: action.Undoes(),
-		Parallel: action.Parallel, Limit: model.Duration(bound.Limit()), Idle: action.Idle,
+		Parallel: action.Parallel, Limit: model.Duration(bound.Limit()), Idle: action.Idle, Asks: action.Asks(),
 	}
 	if !action.Selects {
 		prepared.Target = bound.OnlyTarget()

@@ -85,6 +85,12 @@ func (h *house) system() actions.System {
 			Run: func(ctx context.Context, key actions.Key, t actions.Target, p oneLamp) (lampState, error) {
 				return h.light(ctx, key, t, lampParams{})
 			},
+			Accepts: func(_ context.Context, t actions.Target, _ oneLamp) error {
+				if t.ID == "lamp/iron" {
+					return errors.New("iron does not break")
+				}
+				return nil
+			},
 			Once: func(oneLamp) bool { return true },
 		}),
 		actions.Define(actions.Def[actions.Nothing, countResult]{

@@ -54,6 +54,9 @@ func registerAction(w worker.Registry, c caller) {
 	if c.action.Undoes() {
 		register("undo", c.undo)
 	}
+	if c.action.Asks() {
+		register("ask", c.ask)
+	}
 	if isProbe(c.action) {
 		register("verify", c.check)
 	}

@@ -66,6 +66,7 @@ var promises = []promise{
 	{"says that its connection is missing", connects, withoutConnection},
 	{"Targets only reads", always, targetsOnlyRead},
 	{"selects nothing", selects, selectsNothing},
+	{"Accepts changes nothing", asks, acceptsChangesNothing},
 	{"refuses a target it never gave", selects, foreignTarget},
 	{"repeated changes nothing", always, repeated},
 	{"Undo restores", undoes, undoRestores},
@@ -81,6 +82,7 @@ func connects(c Case) bool  { return c.Connections != nil }
 func addressed(c Case) bool { return c.Address != "" }
 func slow(c Case) bool      { return c.Slow != "" }
 func selects(c Case) bool   { return c.action(nil).Selects }
+func asks(c Case) bool      { return c.action(nil).Asks() }
 func undoes(c Case) bool    { return c.action(nil).Undoes() }
 
 // action panics when the case is malformed: no system can be tried then.

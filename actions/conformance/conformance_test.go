@@ -49,6 +49,12 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 				return actions.Selection{Targets: []actions.Target{{ID: fmt.Sprint("lamp/", calls)}}}, nil
 			}
 		}},
+		{"Accepts writes", "Accepts changes nothing", "Accepts changed the system", func(l *lamps, d *def) {
+			d.Accepts = func(context.Context, actions.Target, lampParams) error { l.write("asked"); return nil }
+		}},
+		{"Accepts refuses what Run does", "Accepts changes nothing", "is not accepted: fused", func(_ *lamps, d *def) {
+			d.Accepts = func(context.Context, actions.Target, lampParams) error { return errors.New("fused") }
+		}},
 		{"nothing means all", "selects nothing", "selects lamp/door", func(_ *lamps, d *def) {
 			d.Targets = fixedTargets(actions.Selection{Targets: []actions.Target{{ID: "lamp/door"}}})
 		}},

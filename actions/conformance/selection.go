@@ -69,6 +69,21 @@ func selectsNothing(tr *trial) error {
 	return nil
 }
 
+// acceptsChangesNothing: a dry run asks, and the system has what Params need.
+func acceptsChangesNothing(tr *trial) error {
+	b, targets, err := tr.selected()
+	if err != nil {
+		return err
+	}
+	before := tr.state()
+	for _, target := range targets {
+		if err := b.Accepts(tr.t.Context(), target); err != nil {
+			return fmt.Errorf("what Run would do on %s is not accepted: %w", target.ID, err)
+		}
+	}
+	return tr.unchanged(before, "Accepts")
+}
+
 // foreignTarget: an action acts on what it selected itself, or on nothing.
 func foreignTarget(tr *trial) error {
 	b, targets, err := tr.selected()

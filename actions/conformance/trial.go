@@ -128,6 +128,10 @@ func (b *bound) Undo(ctx context.Context, key actions.Key, target actions.Target
 	return b.seen(b.Bound.Undo(ctx, key, target))
 }
 
+func (b *bound) Accepts(ctx context.Context, target actions.Target) error {
+	return b.seen(b.Bound.Accepts(ctx, target))
+}
+
 func (b *bound) seen(err error) error {
 	if err != nil {
 		b.tr.look("error", err.Error())

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -244,8 +245,9 @@ func freshPods(t *testing.T, namespace string, change ...func(*corev1.Pod)) {
 		}
 		return nil
 	})
-	for _, name := range []string{"orders-1", "orders-2", "orders-3", "stock-1"} {
-		addPod(t, namespace, name, testcluster.Image, change...)
+	// New names, because kwok deletes by name, and may be late.
+	for _, app := range []string{"orders", "orders", "orders", "stock"} {
+		addPod(t, namespace, app+"-"+strings.ToLower(rand.Text()[:8]), testcluster.Image, change...)
 	}
 	awaitPods(t, namespace, "", "running pods", allRunning)
 }
@@ -271,13 +273,15 @@ func podsThere(t *testing.T, namespace string) string {
 	return strings.Join(names, "\n")
 }
 
-// addNode adds one for a test, so that tests do not disturb each other.
+// addNode adds one for a test, which takes only pods that tolerate it, so that
+// tests do not disturb each other.
 func addNode(t *testing.T) string {
 	t.Helper()
 	nodes := real.Set.CoreV1().Nodes()
-	node, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-		GenerateName: "extra-", Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"},
-	}}, metav1.CreateOptions{})
+	node, err := nodes.Create(t.Context(), &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "extra-", Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}},
+		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "extra", Effect: corev1.TaintEffectNoSchedule}}},
+	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,12 +292,17 @@ func addNode(t *testing.T) string {
 	})
 	testcluster.Eventually(t, "ready node", func() error {
 		now, err := nodes.Get(t.Context(), node.Name, metav1.GetOptions{})
-		if err == nil && (len(now.Status.Conditions) == 0 || len(now.Spec.Taints) > 0) {
+		if err == nil && (len(now.Status.Conditions) == 0 || len(now.Spec.Taints) != 1) {
 			err = fmt.Errorf("taints %v", now.Spec.Taints)
 		}
 		return err
 	})
 	return node.Name
+}
+
+// tolerant pods may run on nodes that a test has added.
+func tolerant(p *corev1.PodTemplateSpec) {
+	p.Spec.Tolerations = []corev1.Toleration{{Key: "extra", Operator: corev1.TolerationOpExists}}
 }
 
 func setCordon(t *testing.T, name string, closed bool) {

@@ -61,7 +61,7 @@ func TestADrainMovesPodsAndLeavesWhatBelongsToTheNode(t *testing.T) {
 	t.Parallel()
 	namespace, node := real.Namespace(t), addNode(t)
 	real.Deploy(t, namespace, "web", 2, func(d *appsv1.Deployment) { prefer(d, node) })
-	set(t, namespace, appsv1.RollingUpdateStatefulSetStrategyType)
+	set(t, namespace, appsv1.RollingUpdateStatefulSetStrategyType, tolerant)
 	run(t, bind(t, action(t, "kubernetes.rollout_status"), "{namespace: "+namespace+", daemonset: agent, wait: 1m}"), "")
 	onIt := len(runningOn(t, namespace, "app=web", node))
 	result := run(t, bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 1m}"), "run/1")
@@ -79,6 +79,7 @@ func TestADrainMovesPodsAndLeavesWhatBelongsToTheNode(t *testing.T) {
 
 // prefer draws pods to a node, and lets them go elsewhere when it is closed.
 func prefer(d *appsv1.Deployment, node string) {
+	tolerant(&d.Spec.Template)
 	d.Spec.Template.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
 		Weight: 100, Preference: corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}}}},
 	}}}}

@@ -167,8 +167,7 @@ func TestOnlyThePodThatWasMeantIsDeleted(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"kubernetes.delete_pods", "kubernetes.evict_pods"} {
 		namespace := real.Namespace(t)
-		addPod(t, namespace, "db-0", testcluster.Image)
-		awaitPods(t, namespace, "", "running pod", allRunning)
+		addPod(t, namespace, "db-0", testcluster.Image, nowhere)
 		b := bind(t, action(t, name), "{namespace: "+namespace+", selector: app=db, allow_unmanaged: true}")
 		target := onlyTarget(t, b)
 		first, err := tryRunOn(t, b, "run/1", target)
@@ -179,13 +178,16 @@ func TestOnlyThePodThatWasMeantIsDeleted(t *testing.T) {
 		if again, err := tryRunOn(t, b, "run/1", target); err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
 			t.Errorf("gone: first %v, again %v (%v)", first, again, err)
 		}
-		addPod(t, namespace, "db-0", testcluster.Image)
+		addPod(t, namespace, "db-0", testcluster.Image, nowhere)
 		before := podsThere(t, namespace)
 		if again, err := tryRunOn(t, b, "run/1", target); err != nil || fmt.Sprint(again) != fmt.Sprint(first) || podsThere(t, namespace) != before {
 			t.Errorf("recreated: first %v, again %v (%v), and left %s", first, again, err, podsThere(t, namespace))
 		}
 	}
 }
+
+// nowhere leaves a pod without a node, so that no kubelet has a hand in it.
+func nowhere(p *corev1.Pod) { p.Spec.SchedulerName = "nobody" }
 
 func none(pods []corev1.Pod) error {
 	if len(pods) > 0 {

@@ -63,7 +63,7 @@ func TestALateRetryDoesNotRestartAgain(t *testing.T) {
 }
 
 // set makes a StatefulSet, and a DaemonSet, and waits for nothing.
-func set(t *testing.T, namespace string, strategy appsv1.StatefulSetUpdateStrategyType) {
+func set(t *testing.T, namespace string, strategy appsv1.StatefulSetUpdateStrategyType, change ...func(*corev1.PodTemplateSpec)) {
 	t.Helper()
 	one := int32(1)
 	by := func(name string) *metav1.LabelSelector {
@@ -77,6 +77,10 @@ func set(t *testing.T, namespace string, strategy appsv1.StatefulSetUpdateStrate
 		Selector: by("agent"), Template: testcluster.Template("agent", testcluster.Image),
 		UpdateStrategy: appsv1.DaemonSetUpdateStrategy{Type: appsv1.DaemonSetUpdateStrategyType(strategy)},
 	}}
+	for _, change := range change {
+		change(&stateful.Spec.Template)
+		change(&daemon.Spec.Template)
+	}
 	if _, err := real.Set.AppsV1().StatefulSets(namespace).Create(t.Context(), stateful, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

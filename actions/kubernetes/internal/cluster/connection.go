@@ -58,6 +58,9 @@ func (c Client) Rehearsing() Client {
 	return c
 }
 
+// Asking is the key of a rehearsal, which leaves nothing that it could be known by.
+const Asking = actions.Key("asking")
+
 // open sends nothing: a cluster that is down now may be up when it is needed.
 func open(name string, c Config) (Client, error) {
 	settings, err := c.settings()

@@ -51,6 +51,14 @@ func (s system) cordoning(closed bool, name, doc string) actions.Action {
 			return s.selectNodes(ctx, p.Connection, nodeChoice{selector: p.Selector, names: p.Names, limit: p.Limit,
 				skips: func(node *corev1.Node) bool { return node.Spec.Unschedulable == closed }})
 		},
+		Accepts: func(ctx context.Context, target actions.Target, p cordonParams) error {
+			c, node, err := s.node(ctx, p.Connection, target)
+			if err != nil {
+				return err
+			}
+			_, _, err = c.Rehearsing().Make(ctx, cluster.Asking, cordon(node, closed))
+			return err
+		},
 		Run: func(ctx context.Context, key actions.Key, target actions.Target, p cordonParams) (cordonResult, error) {
 			c, node, err := s.node(ctx, p.Connection, target)
 			if err != nil {

@@ -52,7 +52,8 @@ func (s system) drainAction() actions.Action {
 		Targets: func(ctx context.Context, p drainParams) (actions.Selection, error) {
 			return s.selectNodes(ctx, p.Connection, nodeChoice{selector: p.Selector, names: p.Names, limit: p.Limit})
 		},
-		Run: s.drain,
+		Accepts: s.acceptsDrain,
+		Run:     s.drain,
 	})
 }
 
@@ -83,6 +84,25 @@ func (s system) drain(ctx context.Context, key actions.Key, target actions.Targe
 		err = actions.Permanent(c.Errorf("drain node %s: after %s %s", node.Name, p.Wait, stillThere(left, refused)))
 	}
 	return result, err
+}
+
+func (s system) acceptsDrain(ctx context.Context, target actions.Target, p drainParams) error {
+	c, node, err := s.node(ctx, p.Connection, target)
+	if err != nil {
+		return err
+	}
+	left, err := leaving(ctx, c, node.Name, p)
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.Rehearsing().Make(ctx, cluster.Asking, cordon(node, true)); err != nil {
+		return err
+	}
+	refused, err := evictAll(ctx, c.Rehearsing(), left, time.Duration(p.GracePeriod), map[string]bool{})
+	if err == nil && refused != nil {
+		err = fmt.Errorf("%w%s", refused, cluster.Causes(refused))
+	}
+	return err
 }
 
 // leaving are the pods of a node that a drain moves away.

@@ -2,6 +2,7 @@ package pods
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -49,6 +50,9 @@ func (s system) deletePodsAction() actions.Action {
 				olderThan: time.Duration(p.OlderThan), limit: p.Limit, allowUnmanaged: p.AllowUnmanaged,
 			})
 		},
+		Accepts: func(ctx context.Context, target actions.Target, p deletePodsParams) error {
+			return s.accepts(ctx, p.Connection, p.Namespace, target, cluster.Removal{Grace: time.Duration(p.GracePeriod)})
+		},
 		Run: func(ctx context.Context, _ actions.Key, target actions.Target, p deletePodsParams) (podResult, error) {
 			c, pod, err := s.pod(ctx, p.Connection, p.Namespace, target)
 			if err != nil {
@@ -57,6 +61,19 @@ func (s system) deletePodsAction() actions.Action {
 			return podResult{Pod: pod.Name, UID: pod.UID}, c.Remove(ctx, pod, cluster.Removal{Grace: time.Duration(p.GracePeriod)})
 		},
 	})
+}
+
+// accepts asks the API server whether it would let a pod go.
+func (s system) accepts(ctx context.Context, connection, namespace string, target actions.Target, how cluster.Removal) error {
+	c, pod, err := s.pod(ctx, connection, namespace, target)
+	if err != nil {
+		return err
+	}
+	err = c.Rehearsing().Remove(ctx, pod, how)
+	if err != nil && cluster.Causes(err) != "" {
+		return fmt.Errorf("%w%s", err, cluster.Causes(err))
+	}
+	return err
 }
 
 // pod is a target of the namespace, and the connection to it.

@@ -48,6 +48,9 @@ func (s system) evictPodsAction() actions.Action {
 				olderThan: time.Duration(p.OlderThan), limit: p.Limit, allowUnmanaged: p.AllowUnmanaged,
 			})
 		},
+		Accepts: func(ctx context.Context, target actions.Target, p evictPodsParams) error {
+			return s.accepts(ctx, p.Connection, p.Namespace, target, cluster.Removal{Evict: true, Grace: time.Duration(p.GracePeriod)})
+		},
 		Run: func(ctx context.Context, _ actions.Key, target actions.Target, p evictPodsParams) (podResult, error) {
 			c, pod, err := s.pod(ctx, p.Connection, p.Namespace, target)
 			if err != nil {

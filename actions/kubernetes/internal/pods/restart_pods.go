@@ -52,7 +52,11 @@ func (s system) restartPodsAction() actions.Action {
 			return time.Duration(p.Patience) + time.Duration(p.ReadyWithin) + time.Minute
 		},
 		Targets: s.selectRestarts,
-		Run:     s.restartPod,
+		Accepts: func(ctx context.Context, target actions.Target, p restartPodsParams) error {
+			target.ID, _, _ = strings.Cut(target.ID, ownedBy)
+			return s.accepts(ctx, p.Connection, p.Namespace, target, cluster.Removal{Evict: true})
+		},
+		Run: s.restartPod,
 	})
 }
 

@@ -55,6 +55,14 @@ func (s system) hpaBoundsAction() actions.Action {
 		Risk:    actions.Reversible,
 		Example: "{namespace: shop, autoscaler: orders-api, min: 4}",
 		Target:  boundsParams.id,
+		Accepts: func(ctx context.Context, _ actions.Target, p boundsParams) error {
+			c, err := s.Client(ctx, p.Connection)
+			if err != nil {
+				return err
+			}
+			_, _, err = c.Rehearsing().Make(ctx, cluster.Asking, bounding(c, p))
+			return err
+		},
 		Run: func(ctx context.Context, key actions.Key, _ actions.Target, p boundsParams) (boundsResult, error) {
 			c, err := s.Client(ctx, p.Connection)
 			if err != nil {

@@ -47,6 +47,14 @@ func (s system) rolloutRestartAction() actions.Action {
 		Risk:    actions.Disruptive,
 		Example: "{namespace: shop, deployment: orders-api}",
 		Target:  func(p restartParams) string { return p.workload().id() },
+		Accepts: func(ctx context.Context, _ actions.Target, p restartParams) error {
+			c, err := s.Client(ctx, p.Connection)
+			if err != nil {
+				return err
+			}
+			_, err = s.rolloutRestart(ctx, c.Rehearsing(), cluster.Asking, p.workload())
+			return err
+		},
 		Run: func(ctx context.Context, key actions.Key, _ actions.Target, p restartParams) (restartResult, error) {
 			c, err := s.Client(ctx, p.Connection)
 			if err != nil {

@@ -46,17 +46,27 @@ func (s system) rolloutUndoAction() actions.Action {
 		Risk:    actions.Disruptive,
 		Example: "{namespace: shop, deployment: orders-api}",
 		Target:  func(p undoParams) string { return p.workload().id() },
-		Run:     s.rolloutUndo,
+		Accepts: func(ctx context.Context, _ actions.Target, p undoParams) error {
+			c, err := s.Client(ctx, p.Connection)
+			if err != nil {
+				return err
+			}
+			_, err = rolloutUndo(ctx, c.Rehearsing(), cluster.Asking, p)
+			return err
+		},
+		Run: func(ctx context.Context, key actions.Key, _ actions.Target, p undoParams) (undoResult, error) {
+			c, err := s.Client(ctx, p.Connection)
+			if err != nil {
+				return undoResult{}, err
+			}
+			return rolloutUndo(ctx, c, key, p)
+		},
 	})
 }
 
 const undosAnnotation = "runbook-engine.io/undos"
 
-func (s system) rolloutUndo(ctx context.Context, key actions.Key, _ actions.Target, p undoParams) (undoResult, error) {
-	c, err := s.Client(ctx, p.Connection)
-	if err != nil {
-		return undoResult{}, err
-	}
+func rolloutUndo(ctx context.Context, c cluster.Client, key actions.Key, p undoParams) (undoResult, error) {
 	w := p.workload()
 	note, _, err := c.Make(ctx, key, cluster.Change{
 		Object: w.object(),

@@ -53,6 +53,14 @@ func (s system) scaleAction() actions.Action {
 		Risk:    actions.Reversible,
 		Example: "{namespace: shop, deployment: orders-api, replicas: 6}",
 		Target:  func(p scaleParams) string { return p.workload().id() },
+		Accepts: func(ctx context.Context, _ actions.Target, p scaleParams) error {
+			c, err := s.Client(ctx, p.Connection)
+			if err != nil {
+				return err
+			}
+			_, err = scale(ctx, c.Rehearsing(), cluster.Asking, p)
+			return err
+		},
 		Run: func(ctx context.Context, key actions.Key, _ actions.Target, p scaleParams) (scaleResult, error) {
 			c, err := s.Client(ctx, p.Connection)
 			if err != nil {
