@@ -19,7 +19,7 @@ var faults = []string{"kill -9", "SIGSTOP", "black hole"}
 // The whole way: the shipped rule fires, the shipped runbook confirms, fences,
 // promotes, repoints and proves; nothing is lost and nobody else takes writes.
 func TestFailover(t *testing.T) {
-	for _, fault := range faults {
+	for _, fault := range append(faults, cutOff) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, failoverOptions{heartbeat: time.Second, synchronous: true})

@@ -201,7 +201,11 @@ func (c *cluster) logsIn(ctx context.Context) int32 {
 	return 1
 }
 
-// inject makes the primary die in one of three ways.
+// cutOff is a failover that somebody began and did not finish: the standby was
+// promoted, and no client is led there.
+const cutOff = "cut off after the promotion"
+
+// inject makes the primary die.
 func (c *cluster) inject(fault string) time.Time {
 	c.t.Helper()
 	at := time.Now()
@@ -213,6 +217,10 @@ func (c *cluster) inject(fault string) time.Time {
 		err = lab.Signal(c.pair.Primary.PID(), syscall.SIGSTOP)
 	case "black hole":
 		c.pair.BlackHole()
+	case cutOff:
+		if err = c.pair.Primary.Kill(); err == nil {
+			err = c.pair.Standby.Exec(c.t.Context(), "postgres", "SELECT pg_promote()")
+		}
 	}
 	if err != nil {
 		c.t.Fatal(err)
