@@ -97,12 +97,21 @@ var mutations = []mutation{
 		for i := 14; i < 22; i++ {
 			e.Probes[0].Samples[i].State = gameday.Missing
 		}
+		e.Incarnations[1].At = at(25)
 	}, verdict.Inconclusive, "because_unknown", gameday.ByUnknown},
 	{"the probe is down from the effect to the end of the fault", func(_ *gameday.Plan, e *gameday.Evidence) {
 		for i := 14; i < 33; i++ {
 			e.Probes[0].Samples[i].State = gameday.Missing
 		}
 	}, verdict.Inconclusive, "recovery_unknown", ""},
+	{"the probe is down for a part of a fault that nothing ends", func(_ *gameday.Plan, e *gameday.Evidence) {
+		unrecovered(e)
+		for i := 30; i < 50; i++ {
+			e.Probes[0].Samples[i].State = gameday.Missing
+		}
+	}, verdict.Inconclusive, "recovery_unknown", ""},
+	{"the run started before the fault", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Started = at(9) },
+		verdict.Failed, "run_missing", gameday.ByUnknown},
 	{"the wrong runbook runs", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Runbook = "restart-everything" },
 		verdict.Failed, "other_runbook", gameday.ByUnknown},
 	{"another runbook acts as well", func(_ *gameday.Plan, e *gameday.Evidence) {
@@ -158,6 +167,11 @@ var mutations = []mutation{
 	{"somebody cancels", func(_ *gameday.Plan, e *gameday.Evidence) {
 		e.Abort = &gameday.Abort{At: at(20), By: gameday.AbortPerson, Why: "ann: not now"}
 	}, verdict.Aborted, "aborted", gameday.ByRunbook},
+	{"somebody cancels a drill that had failed", func(_ *gameday.Plan, e *gameday.Evidence) {
+		unrecovered(e)
+		e.Runs = nil
+		e.Abort = &gameday.Abort{At: at(100), By: gameday.AbortPerson, Why: "ann: enough"}
+	}, verdict.Aborted, "aborted", ""},
 	{"a real alert comes", func(_ *gameday.Plan, e *gameday.Evidence) {
 		e.Alerts = append(e.Alerts, gameday.Alert{Fingerprint: "f9", Labels: map[string]string{"alertname": "DiskFull", "env": "prod"}, ActiveSeen: at(14)})
 		e.Abort = &gameday.Abort{At: at(14.2), By: gameday.AbortAlert, Why: "DiskFull"}
@@ -324,6 +338,68 @@ func TestControlRunsPass(t *testing.T) {
 	for _, control := range []gameday.ControlRun{gameday.NoFault, gameday.NoRemedy} {
 		if v := judge(controlRun(control)); v.Verdict != verdict.Passed || v.Proof {
 			t.Errorf("%s: %+v", control, v)
+		}
+	}
+}
+
+// Drills of other kinds than the base, which pass as well.
+func TestOtherDrillsPass(t *testing.T) {
+	unproven := func(because gameday.Because) func(p *gameday.Plan, e *gameday.Evidence) {
+		return func(p *gameday.Plan, e *gameday.Evidence) {
+			p.Proves, p.Expect.Runbook, p.Expect.Recovered.Because = nil, nil, because
+			e.Runs = nil
+		}
+	}
+	for name, change := range map[string]func(p *gameday.Plan, e *gameday.Evidence){
+		"of a fault that is over once it happened": func(p *gameday.Plan, e *gameday.Evidence) {
+			p.Faults[0].OneShot = true
+			e.Injections[0] = gameday.Injection{ID: "x", Fault: "hold", Targets: []string{"pod/a"}, Requested: at(10), Injected: at(10.2), EffectSeen: at(12), Deadline: at(10)}
+		},
+		"of a remedy that replaces the targets": func(p *gameday.Plan, e *gameday.Evidence) {
+			p.Expect.Runbook.Replaces = true
+			e.Incarnations[1].IDs = []string{"pod/b"}
+		},
+		"of a system that heals itself": unproven(gameday.ByItself),
+		"of targets that are replaced": func(p *gameday.Plan, e *gameday.Evidence) {
+			unproven(gameday.ByReplacement)(p, e)
+			e.Incarnations[1].IDs = []string{"pod/b"}
+		},
+		"of a fault that ends": func(p *gameday.Plan, e *gameday.Evidence) {
+			unproven(gameday.ByExpiry)(p, e)
+			e.Injections[0].Deadline = at(17)
+		},
+		"of people": func(p *gameday.Plan, e *gameday.Evidence) {
+			unproven(gameday.ByHuman)(p, e)
+			e.Interventions = []gameday.Intervention{{At: at(16), Who: "ann", What: "ran it by hand"}}
+		},
+		"with a person who acts when all is well": func(_ *gameday.Plan, e *gameday.Evidence) {
+			e.Interventions = []gameday.Intervention{{At: at(25), Who: "ann", What: "had a look"}}
+		},
+		"that expects silence alone": func(p *gameday.Plan, e *gameday.Evidence) {
+			p.Proves, p.Expect = nil, gameday.Expect{Silent: []string{`severity="page"`}}
+			e.Alerts = nil
+		},
+		"with an alert out of scope, and one that was over before": func(_ *gameday.Plan, e *gameday.Evidence) {
+			e.Alerts = append(e.Alerts,
+				gameday.Alert{Fingerprint: "f8", Labels: map[string]string{"alertname": "Other", "env": "test"}, ActiveSeen: at(12)},
+				gameday.Alert{Fingerprint: "f9", Labels: map[string]string{"alertname": "Other", "env": "prod"}, ActiveSeen: at(2), Resolved: at(8)})
+		},
+		"with a run of another runbook that was over before": func(_ *gameday.Plan, e *gameday.Evidence) {
+			other := baseRun()
+			other.Runbook, other.Started, other.FirstAction, other.Ended = "other", at(1), at(2), at(8)
+			other.Steps[1].Started, other.Steps[1].Acted, other.Steps[1].Ended = at(3), at(4), at(5)
+			other.Steps = other.Steps[1:]
+			e.Runs = append([]gameday.Run{other}, e.Runs...)
+		},
+		"of a runbook that is to leave it alone": func(p *gameday.Plan, e *gameday.Evidence) {
+			p.Expect.Recovered, p.Expect.Runbook = nil, &gameday.Remedying{Outcome: "skipped", Within: d(10 * second)}
+			e.Runs[0].Outcome, e.Runs[0].FirstAction, e.Runs[0].Steps = "skipped", time.Time{}, nil
+		},
+	} {
+		p, e := basePlan(), baseEvidence()
+		change(&p, &e)
+		if v := judge(p, e); v.Verdict != verdict.Passed {
+			t.Errorf("a drill %s is %s: %+v", name, v.Verdict, v.Reasons)
 		}
 	}
 }
