@@ -14,6 +14,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/pprof"
 	"github.com/runbook-engine/runbook/actions/prometheus"
 	"github.com/runbook-engine/runbook/actions/redis"
+	"github.com/runbook-engine/runbook/actions/ssh"
 	"github.com/runbook-engine/runbook/actions/systemd"
 	"github.com/runbook-engine/runbook/actions/wait"
 )
@@ -33,6 +34,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 		pprof.System(conns),
 		prometheus.System(conns),
 		redis.System(conns),
+		ssh.System(conns),
 		systemd.System(conns),
 		wait.System(conns),
 	)
