@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/argv"
 	"github.com/runbook-engine/runbook/internal/document"
 )
 
@@ -55,7 +56,7 @@ func command(conns *actions.Connections) actions.Action {
 }
 
 func (c *client) command(ctx context.Context, p commandParams) (commandResult, error) {
-	if !c.allows(p.Argv) {
+	if !argv.Allowed(c.Allow, p.Argv) {
 		return commandResult{}, actions.Permanent(fmt.Errorf(
 			"run %q: connection %q does not allow it; what it allows stands under exec.allow in the engine's config", p.Argv, c.name))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/argv"
 )
 
 // System is the list of allowed commands, which counts as a connection, and the
@@ -22,9 +23,9 @@ func System(conns *actions.Connections) actions.System {
 }
 
 type config struct {
-	Allow []rule   `json:"allow" min:"1" doc:"The commands that steps may run. Every other one is refused."`
-	Env   []string `json:"env,omitempty" optional:"true" doc:"Variables that commands get besides PATH and LANG: NAME hands on the engine's own, NAME=value sets it." example:"KUBECONFIG"`
-	Dir   string   `json:"dir" default:"/" pattern:"^/" doc:"Folder that commands run in."`
+	Allow []argv.Rule `json:"allow" min:"1" doc:"The commands that steps may run. Every other one is refused."`
+	Env   []string    `json:"env,omitempty" optional:"true" doc:"Variables that commands get besides PATH and LANG: NAME hands on the engine's own, NAME=value sets it." example:"KUBECONFIG"`
+	Dir   string      `json:"dir" default:"/" pattern:"^/" doc:"Folder that commands run in."`
 }
 
 type client struct {

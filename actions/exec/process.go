@@ -1,33 +1,31 @@
 package exec
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/argv"
 )
 
 const (
-	maxOutput = 64 << 10
 	// grace is what a command gets to end in order before it is killed.
 	grace = 2 * time.Second
 )
 
 // run gives the result of a command that ended by itself, whatever its exit
 // code.
-func (c *client) run(ctx context.Context, argv []string, timeout time.Duration) (commandResult, error) {
+func (c *client) run(ctx context.Context, command []string, timeout time.Duration) (commandResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, tooLate(timeout))
 	defer cancel()
-	var stdout, stderr capped
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stdout, stderr argv.Output
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, c.environment(), &stdout, &stderr
 	cmd.WaitDelay = grace
 	endWithGroup(cmd)
@@ -44,8 +42,8 @@ func (c *client) run(ctx context.Context, argv []string, timeout time.Duration) 
 		return commandResult{}, actions.Ambiguous(fmt.Errorf("it was ended by someone else: %w", err))
 	}
 	return commandResult{
-		ExitCode: cmd.ProcessState.ExitCode(), Stdout: stdout.text(), Stderr: stderr.text(),
-		Truncated: stdout.more || stderr.more, Duration: model.Duration(time.Since(began)),
+		ExitCode: cmd.ProcessState.ExitCode(), Stdout: stdout.Text(), Stderr: stderr.Text(),
+		Truncated: stdout.Truncated() || stderr.Truncated(), Duration: model.Duration(time.Since(began)),
 	}, nil
 }
 
@@ -62,19 +60,3 @@ type tooLate time.Duration
 func (t tooLate) Error() string { return fmt.Sprintf("it took longer than %s", time.Duration(t)) }
 
 func (t tooLate) Is(target error) bool { return target == context.DeadlineExceeded }
-
-// capped keeps the beginning of what is written to it. It takes the rest too, so
-// that the command does not stop on a full pipe.
-type capped struct {
-	kept bytes.Buffer
-	more bool
-}
-
-func (c *capped) Write(p []byte) (int, error) {
-	room := maxOutput - c.kept.Len()
-	c.more = c.more || len(p) > room
-	c.kept.Write(p[:min(len(p), room)])
-	return len(p), nil
-}
-
-func (c *capped) text() string { return strings.ToValidUTF8(c.kept.String(), "\uFFFD") }

@@ -1,4 +1,5 @@
-package exec
+// Package argv has the lists of commands that connections allow.
+package argv
 
 import (
 	"path"
@@ -8,15 +9,15 @@ import (
 	"github.com/runbook-engine/runbook/internal/document"
 )
 
-// rule allows the commands that match it, argument by argument.
-type rule struct {
+// Rule allows the commands that match it, argument by argument.
+type Rule struct {
 	Argv []string `json:"argv" min:"1" doc:"The program as an absolute path, then a pattern for each argument: * stands for any text without a slash that does not make the argument an option." example:"[/usr/bin/systemctl, restart, '*']"`
 }
 
 // UnmarshalDocument finds a rule that could allow nothing, or too much, while
 // its place in the config is known.
-func (r *rule) UnmarshalDocument(n *document.Node) diag.List {
-	type plain rule
+func (r *Rule) UnmarshalDocument(n *document.Node) diag.List {
+	type plain Rule
 	problems := document.Decode(n, (*plain)(r))
 	for i, pattern := range r.Argv {
 		at := n.Find("argv", i).At
@@ -32,8 +33,9 @@ func (r *rule) UnmarshalDocument(n *document.Node) diag.List {
 
 const wild = `*?[\`
 
-func (c config) allows(argv []string) bool {
-	for _, r := range c.Allow {
+// Allowed reports whether one of the rules allows a command.
+func Allowed(rules []Rule, argv []string) bool {
+	for _, r := range rules {
 		if r.matches(argv) {
 			return true
 		}
@@ -41,7 +43,7 @@ func (c config) allows(argv []string) bool {
 	return false
 }
 
-func (r rule) matches(argv []string) bool {
+func (r Rule) matches(argv []string) bool {
 	if len(argv) != len(r.Argv) {
 		return false
 	}
