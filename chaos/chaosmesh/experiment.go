@@ -78,7 +78,7 @@ func (e *experiment) unfit(err error) error {
 // our version of the API module would add and the cluster may not know.
 func (e *experiment) dress(o runtime.Object, fault string, deadline time.Time) (*unstructured.Unstructured, error) {
 	if err := e.secondOpinion(o); err != nil {
-		return nil, actions.Permanent(fmt.Errorf("Chaos Mesh's own check of %s: %w", e.object, err))
+		return nil, actions.Permanent(fmt.Errorf("the check of %s by Chaos Mesh itself: %w", e.object, err))
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {

@@ -117,5 +117,5 @@ func TestTheSecondOpinionIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	b := bind(t, open(t, config()), "apply", "{pods: "+s.pods("orders")+", kind: JVMChaos, spec: {action: latency}}")
-	fails(t, b.Inject(t.Context(), "gd-1.jvm", soon()), actions.ClassPermanent, "Chaos Mesh's own check")
+	fails(t, b.Inject(t.Context(), "gd-1.jvm", soon()), actions.ClassPermanent, "by Chaos Mesh itself")
 }

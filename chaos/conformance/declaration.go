@@ -67,7 +67,7 @@ func targetsOnlyRead(tr *trial) error {
 	before := tr.state()
 	s, err := tr.bound.Targets(tr.t.Context())
 	if tr.seen(err) != nil {
-		return fmt.Errorf("Targets: %w", err)
+		return fmt.Errorf("the call of Targets: %w", err)
 	}
 	tr.look("targets", fmt.Sprint(s.Targets))
 	if err := wellFormed(s); err != nil {
@@ -75,7 +75,7 @@ func targetsOnlyRead(tr *trial) error {
 	}
 	again, err := tr.bound.Targets(tr.t.Context())
 	if err != nil || !slices.Equal(s.IDs(), again.IDs()) {
-		return fmt.Errorf("Targets gives %v, and asked again %v (%w)", s.IDs(), again.IDs(), orNil(err))
+		return fmt.Errorf("the call of Targets gives %v, and asked again %v (%w)", s.IDs(), again.IDs(), orNil(err))
 	}
 	return tr.untouched(before, "Targets")
 }

@@ -360,7 +360,7 @@ func TestTheProcessMustBeTheOneThatIsMeant(t *testing.T) {
 		return strings.Join(selected.IDs(), " "), err
 	}
 	pid := s.pid(t)
-	command := fmt.Sprintf("{command: [/proc/self/exe, fault-backstop, echo, service]")
+	command := "{command: [/proc/self/exe, fault-backstop, echo, service]"
 	for config, want := range map[string]string{
 		fmt.Sprintf("{pid_file: %q", s.spec.PIDFile): fmt.Sprintf("process/api/%d@", pid),
 		command: fmt.Sprintf("process/api/%d@", pid),
