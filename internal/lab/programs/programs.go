@@ -39,6 +39,8 @@ var (
 	// MariaDBInstall makes the data directory of a MariaDB.
 	MariaDBInstall = Program{Name: "mariadb-install-db", Apt: "mariadb-server", Brew: "mariadb", find: first("mariadb-install-db")}
 	HAProxy        = Program{Name: "HAProxy", Apt: "haproxy", Brew: "haproxy", find: first("haproxy")}
+	Patroni        = Program{Name: "Patroni", Apt: "patroni", Brew: "patroni", find: first("patroni")}
+	Etcd           = Program{Name: "etcd", Apt: "etcd-server", Brew: "etcd", find: first("etcd")}
 	PgBouncer      = Program{Name: "PgBouncer", Apt: "pgbouncer", Brew: "pgbouncer", find: first("pgbouncer")}
 	SSHD           = Program{Name: "sshd", Apt: "openssh-server", Brew: "openssh", find: first("sshd")}
 )
@@ -47,7 +49,7 @@ var (
 func All() []Program { return []Program{PostgreSQL, Prometheus, Alertmanager} }
 
 // ForTests lists what the tests need besides what a lab needs.
-func ForTests() []Program { return []Program{Redis, MariaDB, HAProxy, PgBouncer, SSHD} }
+func ForTests() []Program { return []Program{Redis, MariaDB, HAProxy, Patroni, Etcd, PgBouncer, SSHD} }
 
 // Find returns the path of the program; of PostgreSQL, the directory that
 // holds initdb and postgres, of the newest version. The error says which

@@ -47,7 +47,7 @@ listen %[4]s
   mode tcp
   bind %[1]s
   option pgsql-check user haproxy
-  default-server check inter 250ms fall 2 rise 1 on-marked-down shutdown-sessions
+  default-server check inter 250ms fall 2 rise 1
 `
 
 // StartHAProxy starts an HAProxy with its files in dir, and waits until it
