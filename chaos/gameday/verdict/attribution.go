@@ -131,8 +131,6 @@ func (f *facts) byRunbook() (gameday.Because, string) {
 		case !s.Effect || len(s.Targets) == 0:
 		case s.Started.IsZero() || s.Acted.IsZero():
 			return gameday.ByUnknown, fmt.Sprintf("it is not known when step %s acted", s.ID)
-		case s.Started.Before(f.began):
-			return gameday.ByUnknown, fmt.Sprintf("step %s acted before the fault", s.ID)
 		case !s.Acted.After(f.recovery.by()) && !f.watched(gameday.WatchRuns, f.began, f.recovery.by()):
 			return gameday.ByUnknown, "nobody looked all the time whether another runbook acted"
 		case !s.Acted.After(f.recovery.by()):
