@@ -11,6 +11,7 @@ func System(conns *actions.Connections) actions.System {
 		Actions: []actions.Action{
 			get(conns),
 			request(conns),
+			setting(conns),
 		},
 	}
 }
