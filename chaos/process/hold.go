@@ -75,6 +75,11 @@ func (h *holder) keep(spec holdSpec, orphaned <-chan struct{}, end <-chan time.T
 		if err := h.stop(); err != nil {
 			return err
 		}
+		// Another engine may have healed it meanwhile: then what was stopped just
+		// now is let go at once.
+		if h.notes.healed(spec.Note.ID) {
+			return nil
+		}
 	}
 }
 

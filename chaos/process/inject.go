@@ -63,7 +63,13 @@ func (i *injector) hold(ctx context.Context, n note, stop, rest time.Duration) e
 	if i.watched[n.ID] != nil {
 		return nil
 	}
+	if c.notes.healed(n.ID) {
+		return actions.Permanent(c.failure("stop", fmt.Errorf("the injection %s was healed already", n.ID)))
+	}
 	there, err := c.notes.read(n.ID, heldNote)
+	if err == nil {
+		err = c.notes.forget(time.Now())
+	}
 	if err != nil {
 		return c.failure("stop", err)
 	}
@@ -109,8 +115,12 @@ func (c *client) mind(child *backstop.Child, id chaos.ID) {
 	_ = c.release(id) // what is left, its note tells the janitor
 }
 
-// release lets go what a note says is held.
+// release lets go what a note says is held. It is known to be healed before:
+// the child of another engine may be about to stop it again.
 func (c *client) release(id chaos.ID) error {
+	if err := c.notes.write(note{ID: id, Process: c.name}, healedNote); err != nil {
+		return err
+	}
 	n, err := c.notes.read(id, heldNote)
 	if err != nil || n == nil {
 		return err

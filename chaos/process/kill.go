@@ -46,7 +46,7 @@ func (i *injector) kill(ctx context.Context, n note, signal string) error {
 		}
 	}
 	if err == nil {
-		err = c.notes.forgetKills(time.Now())
+		err = c.notes.forget(time.Now())
 	}
 	if err == nil {
 		err = there.Root.signal(signals[signal])

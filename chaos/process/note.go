@@ -32,7 +32,9 @@ type notes struct{ Dir string }
 const (
 	heldNote   = ".held.json"
 	killedNote = ".killed.json"
-	// forgets is how long the note of a kill is kept: longer than anybody repeats it.
+	healedNote = ".healed.json"
+	// forgets is how long it is known that something was killed or healed: longer
+	// than anybody repeats a call.
 	forgets = 24 * time.Hour
 )
 
@@ -94,12 +96,21 @@ func (ns notes) held() (all []note, err error) {
 	return all, err
 }
 
-// forgetKills removes old notes of kills.
-func (ns notes) forgetKills(now time.Time) error {
-	files, err := filepath.Glob(filepath.Join(ns.Dir, "*"+killedNote))
-	for _, file := range files {
-		if info, failed := os.Stat(file); failed == nil && now.Sub(info.ModTime()) > forgets {
-			err = errors.Join(err, os.Remove(file))
+// healed reports that the injection must not hold anything any more.
+func (ns notes) healed(id chaos.ID) bool {
+	_, err := os.Stat(ns.path(id, healedNote))
+	return err == nil
+}
+
+// forget removes old notes of what is over.
+func (ns notes) forget(now time.Time) (err error) {
+	for _, kind := range []string{killedNote, healedNote} {
+		files, failed := filepath.Glob(filepath.Join(ns.Dir, "*"+kind))
+		err = errors.Join(err, failed)
+		for _, file := range files {
+			if info, failed := os.Stat(file); failed == nil && now.Sub(info.ModTime()) > forgets {
+				err = errors.Join(err, os.Remove(file))
+			}
 		}
 	}
 	return err

@@ -116,7 +116,7 @@ func (s *service) start(t testing.TB) {
 }
 
 func (s *service) begin() (err error) {
-	s.child, err = backstop.Start(context.Background(), "echo", "service", s.spec)
+	s.child, err = backstop.Start(context.Background(), "echo", s.spec.PIDFile, s.spec)
 	return err
 }
 
@@ -318,7 +318,7 @@ func TestWithoutABackstopThereIsNoFault(t *testing.T) {
 	if err := b.Inject(t.Context(), "gd-lost.stop", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	killChildren(t, "api/gd-lost.stop")
+	killChildren(t, os.Getpid(), "api/gd-lost.stop")
 	eventually(t, "the service answers", func() bool { return s.suffers() == nil })
 	eventually(t, "it is healed", func() bool { return b.Healed(t.Context(), "gd-lost.stop") == nil })
 }
@@ -334,7 +334,7 @@ func TestTheNextEngineFindsWhatEngineAndBackstopLeft(t *testing.T) {
 	if err := syscall.Kill(child.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	killChildren(t, "api/gd-1.stop")
+	killChildren(t, child.PID(), "api/gd-1.stop")
 	child.Kill()
 	if s.suffers() == nil {
 		t.Error("there is no fault")
@@ -349,6 +349,31 @@ func TestTheNextEngineFindsWhatEngineAndBackstopLeft(t *testing.T) {
 	}
 }
 
+// A pause that another engine has healed does not go on.
+func TestAPauseThatAnotherEngineHealsIsOver(t *testing.T) {
+	s := newService(t, false)
+	s.start(t)
+	b := mustBind(t, engine(t, s.config()), "process.pause", "{process: api, length: 50ms, between: 10ms}")
+	if err := b.Inject(t.Context(), "gd-1.pause", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	next := engine(t, s.config())
+	if swept, err := next.Sweep(t.Context(), time.Now(), true); len(swept) != 1 {
+		t.Errorf("swept %v: %v", swept, err)
+	}
+	eventually(t, "the child has ended", func() bool { return children(t, os.Getpid(), "api/gd-1.pause") == 0 })
+	if left, err := next.Active(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left %v: %v", left, err)
+	}
+	if err := s.suffers(); err != nil {
+		t.Error(err)
+	}
+	again := mustBind(t, next, "process.stop", "{process: api}")
+	if err := again.Inject(t.Context(), "gd-1.pause", time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "healed already") {
+		t.Errorf("injected again: %v", err)
+	}
+}
+
 func TestTheProcessMustBeTheOneThatIsMeant(t *testing.T) {
 	s := newService(t, false)
 	s.start(t)
@@ -360,7 +385,7 @@ func TestTheProcessMustBeTheOneThatIsMeant(t *testing.T) {
 		return strings.Join(selected.IDs(), " "), err
 	}
 	pid := s.pid(t)
-	command := "{command: [/proc/self/exe, fault-backstop, echo, service]"
+	command := "{command: [/proc/self/exe, fault-backstop, echo, " + s.spec.PIDFile + "]"
 	for config, want := range map[string]string{
 		fmt.Sprintf("{pid_file: %q", s.spec.PIDFile): fmt.Sprintf("process/api/%d@", pid),
 		command: fmt.Sprintf("process/api/%d@", pid),
@@ -384,7 +409,7 @@ func TestTheProcessMustBeTheOneThatIsMeant(t *testing.T) {
 	}
 	other := newService(t, false)
 	other.start(t)
-	if got, err := targets(command); err == nil || !strings.Contains(err.Error(), "several processes") {
+	if got, err := targets("{command: [/proc/self/exe, fault-backstop, echo]"); err == nil || !strings.Contains(err.Error(), "several processes") {
 		t.Errorf("two services are %q: %v", got, err)
 	}
 }

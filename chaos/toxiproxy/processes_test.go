@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// childrenFor are the process ids of the children with a label.
-func childrenFor(t testing.TB, label string) (pids []int) {
+// childrenFor are the process ids of an engine's children with a label.
+func childrenFor(t testing.TB, engine int, label string) (pids []int) {
 	t.Helper()
-	out, err := exec.Command("ps", "-eo", "pid=,args=").Output()
+	out, err := exec.Command("ps", "-eo", "pid=,ppid=,args=").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range strings.Split(string(out), "\n") {
 		fields := strings.Fields(line)
-		if len(fields) < 5 || fields[2] != "fault-backstop" || fields[4] != label {
+		if len(fields) < 6 || fields[1] != strconv.Itoa(engine) || fields[3] != "fault-backstop" || fields[5] != label {
 			continue
 		}
 		pid, err := strconv.Atoi(fields[0])
