@@ -57,6 +57,7 @@ func TestKillConnectionsSelects(t *testing.T) {
 	work(t, s, "app", "app", "shop")
 	work(t, s, "app", "app", "")
 	work(t, s, "boss", "boss", "shop")
+	work(t, s, "engine", password, "")
 	busy := work(t, s, "app", "app", "shop")
 	go busy.ExecContext(t.Context(), "SELECT sleep(60)")
 	eventually(t, "one is busy, and the replica is there", func() bool {

@@ -103,7 +103,11 @@ func TestQueryOnlyReads(t *testing.T) {
 func TestTheServerEndsAQueryThatTakesTooLong(t *testing.T) {
 	s := start(t)
 	catalog := open(t, map[string]*instance{"orders": s})
-	_, err := run(t, catalog, "mysql.query", "{database: orders, query: 'SELECT sleep(50)', timeout: 300ms}")
+	got, err := run(t, catalog, "mysql.query", "{database: orders, query: 'SELECT @@max_statement_time', timeout: 7s}")
+	if err != nil || got["value"] != 7.0 {
+		t.Errorf("the server is told %v, %v", got["value"], err)
+	}
+	_, err = run(t, catalog, "mysql.query", "{database: orders, query: 'SELECT sleep(50)', timeout: 300ms}")
 	fails(t, err, actions.ClassTransient, `query mysql "orders"`)
 	eventually(t, "the statement has ended", func() bool {
 		return s.ask(t, "SELECT count(*) FROM information_schema.processlist WHERE user = 'engine' AND info LIKE '%sleep%'") == "0"

@@ -86,6 +86,17 @@ func TestADeadMasterIsReplacedOnce(t *testing.T) {
 	}
 }
 
+// While the old master lives, the step ends only when it takes no more writes.
+func TestAMasterThatLivesIsDemoted(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t)
+	b := bind(t, open(t, g.connection(t)), failover, "{redis: cache}")
+	got, err := b.Run(t.Context(), "key", g.target(t, b))
+	if err != nil || !strings.Contains(string(got), `"old_demoted":true`) || len(strings.Fields(g.roles(t))) != 1 || g.roles(t) == g.servers[0].address {
+		t.Errorf("it gives %s, %v, and masters are %s", got, err, g.roles(t))
+	}
+}
+
 // What a minority of the Sentinels says may be long past.
 func TestAMinorityOfSentinelsIsNotBelieved(t *testing.T) {
 	t.Parallel()
