@@ -13,7 +13,7 @@ func (f *facts) alerted(s *findings) {
 	if want == nil {
 		return
 	}
-	due := f.after(f.effect, want.Within)
+	due := after(f.effect, want.Within)
 	looked := f.watched(gameday.WatchAlerts, f.began, due)
 	a := f.alert
 	switch {

@@ -175,6 +175,6 @@ func later(a, b time.Time) time.Time {
 // sooner reports that a is known, and before b or b is not known.
 func sooner(a, b time.Time) bool { return !a.IsZero() && (b.IsZero() || a.Before(b)) }
 
-func (f *facts) after(from time.Time, d model.Duration) time.Time { return from.Add(time.Duration(d)) }
+func after(from time.Time, d model.Duration) time.Time { return from.Add(time.Duration(d)) }
 
 func short(d time.Duration) string { return fmt.Sprint(max(d, 0).Round(100 * time.Millisecond)) }

@@ -12,7 +12,7 @@ func (f *facts) recovered(s *findings) {
 	if want == nil {
 		return
 	}
-	due := f.after(f.effect, want.Within)
+	due := after(f.effect, want.Within)
 	if !f.recovery.held() {
 		if looked(f.looks(f.probe.ID), f.effect, due.Add(time.Duration(want.Hold)), tolerance(f.probe)) {
 			s.fail("not_recovered", "probe %s was not good again within %s", f.probe.ID, want.Within)
@@ -59,7 +59,7 @@ func (f *facts) unremedied(s *findings) {
 		s.doubt("recovery_unknown", "the plan does not say how soon the system would recover")
 		return
 	}
-	due := f.after(f.effect, want.Within)
+	due := after(f.effect, want.Within)
 	end := earlier(f.end(), f.over)
 	switch held := f.recovery.held(); {
 	case held && f.recovery.by().Before(end) && !f.recovery.by().After(due):

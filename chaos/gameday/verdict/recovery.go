@@ -66,12 +66,12 @@ func looked(looks []gameday.Sample, from, to time.Time, tolerance time.Duration)
 
 // lastState is what a probe said in the end: missing when the last look had no
 // answer, or there is none after a time.
-func lastState(looks []gameday.Sample, after time.Time) gameday.State {
+func lastState(looks []gameday.Sample, since time.Time) gameday.State {
 	if len(looks) == 0 {
 		return gameday.Missing
 	}
 	last := looks[len(looks)-1]
-	if last.At.Before(after) || last.State != gameday.Good && last.State != gameday.Bad {
+	if last.At.Before(since) || last.State != gameday.Good && last.State != gameday.Bad {
 		return gameday.Missing
 	}
 	return last.State

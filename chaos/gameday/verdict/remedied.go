@@ -63,7 +63,7 @@ func (f *facts) notRun(s *findings, want *gameday.Remedying) {
 	if len(s.against)+len(s.unknown) > 0 {
 		return
 	}
-	if due := f.after(f.alert.Webhook, want.Within); f.watched(gameday.WatchRuns, f.began, due) {
+	if due := after(f.alert.Webhook, want.Within); f.watched(gameday.WatchRuns, f.began, due) {
 		s.fail("run_missing", "runbook %s did not run within %s of the webhook%s", name, want.Within, f.decision())
 		return
 	}
@@ -81,7 +81,7 @@ func (f *facts) decision() string {
 // acted asks whether the run began to act in time.
 func (f *facts) acted(s *findings, want *gameday.Remedying) {
 	first, webhook := f.run.FirstAction, f.alert.Webhook
-	due := f.after(webhook, want.Within)
+	due := after(webhook, want.Within)
 	switch {
 	case webhook.IsZero(): // of which the alert is the reason
 	case first.IsZero() && want.Outcome == runSkipped:
