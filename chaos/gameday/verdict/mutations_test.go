@@ -265,6 +265,9 @@ var mutations = []mutation{
 		verdict.Failed, "step_not_done", gameday.ByRunbook},
 	{"it is not known what became of a step", func(p *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Steps[1].Outcome = "unknown" },
 		verdict.Inconclusive, "step_unknown", gameday.ByRunbook},
+	{"a step that only reads touched nothing", func(p *gameday.Plan, e *gameday.Evidence) {
+		p.Expect.Runbook.Steps, e.Runs[0].Steps[0].Targets = []string{"pressure"}, nil
+	}, verdict.Inconclusive, "step_unknown", gameday.ByRunbook},
 	{"a step touched nothing", func(p *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Steps[1].Targets = nil },
 		verdict.Failed, "because_other", gameday.ByItself},
 	{"it is not known when a step acted", func(p *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Steps[1].Acted = time.Time{} },
