@@ -27,11 +27,11 @@ type Injector struct {
 // Injection is one fault that is in a system, as the system itself tells.
 type Injection struct {
 	ID       ID        `json:"id"`
-	Fault    string    `json:"fault"`              // its name; of an unknown kind, what the injector calls it
-	Owner    string    `json:"owner,omitempty"`    // of the game day, as Owner gives it
-	Place    string    `json:"place,omitempty"`    // where it is, in the injector's words
-	Targets  []string  `json:"targets,omitempty"`  // ids, where the system tells
-	Deadline time.Time `json:"deadline,omitempty"` // zero when the system does not tell: it counts as passed
+	Fault    string    `json:"fault"`             // its name; of an unknown kind, what the injector calls it
+	Owner    string    `json:"owner,omitempty"`   // of the game day, as Owner gives it
+	Place    string    `json:"place,omitempty"`   // where it is, in the injector's words
+	Targets  []string  `json:"targets,omitempty"` // ids, where the system tells
+	Deadline time.Time `json:"deadline,omitzero"` // zero when the system does not tell: it counts as passed
 }
 
 func (i Injection) String() string {

@@ -163,3 +163,20 @@ func TestAPastDeadlineAndABadIDAreRefused(t *testing.T) {
 		t.Errorf("injected %v", files)
 	}
 }
+
+func TestACatalogIsWhole(t *testing.T) {
+	whole := folders(t.TempDir())
+	if f, known := chaos.NewCatalog(whole).Get("folder.block"); !known || f.Name != "folder.block" {
+		t.Errorf("found %v", f.Name)
+	}
+	stranger, blind := whole, whole
+	stranger.Name = "cupboard"
+	blind.Active = nil
+	for need, injectors := range map[string][]chaos.Injector{
+		"declared twice": {whole, whole}, "no fault of the injector": {stranger}, "needs Active and Heal": {blind},
+	} {
+		if got := panicOf(func() { chaos.NewCatalog(injectors...) }); !strings.Contains(got, need) {
+			t.Errorf("%s: %q", need, got)
+		}
+	}
+}

@@ -98,7 +98,7 @@ func (e *experiment) awaitInjected(ctx context.Context, records int) error {
 	var empty time.Time // since when it has been looked at, and found empty
 	for {
 		there, err := e.get(ctx)
-		if err != nil && ctx.Err() == nil {
+		if actions.ClassOf(err) == actions.ClassPermanent {
 			return err
 		}
 		var now status
@@ -114,6 +114,7 @@ func (e *experiment) awaitInjected(ctx context.Context, records int) error {
 			return actions.Permanent(fmt.Errorf("inject into kubernetes %q: %s: %s", e.cluster.name, e.object, now.failed()))
 		case now.late():
 			return actions.Permanent(fmt.Errorf("inject into kubernetes %q: the time of %s was over before it was in force", e.cluster.name, e.object))
+		case err != nil: // the API server does not answer now
 		case now.empty() && empty.IsZero():
 			empty = time.Now()
 		case now.empty() && time.Since(empty) > selectedWithin:
@@ -122,6 +123,9 @@ func (e *experiment) awaitInjected(ctx context.Context, records int) error {
 		select {
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
+			if err != nil {
+				return errors.Join(ctx.Err(), err)
+			}
 			return fmt.Errorf("inject into kubernetes %q: %s is not in force: %s: %w", e.cluster.name, e.object, now, ctx.Err())
 		}
 	}
