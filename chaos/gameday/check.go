@@ -42,6 +42,9 @@ func (c *checker) whole() {
 		Gameday: d.Gameday, Digest: d.Digest(), Summary: d.Summary, Owner: d.Owner,
 		Resource: d.Resource, Scope: d.Scope, Expect: d.Expect.filled(d.Proves != ""), Limits: d.Limits, Hooks: d.Hooks,
 	}
+	if d.Schedule != nil {
+		c.plan.NotDuring = d.Schedule.NotDuring
+	}
 }
 
 // filled is what is expected with what goes without saying: a drill that proves

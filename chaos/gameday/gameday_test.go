@@ -26,6 +26,7 @@ expect:
   alert: {matchers: ['alertname="DBPoolExhausted"']}
   silent: ['severity="page"', 'team="core"']
 control: {no_remedy: true, no_fault: true}
+schedule: {cron: "0 10 * * TUE", not_during: [freeze]}
 `
 
 func load(t *testing.T, src string) *gameday.Gameday {
@@ -55,8 +56,8 @@ func TestPlanIsWhole(t *testing.T) {
 	if p.Expect.Runbook.Outcome != "fixed" || time.Duration(p.Expect.Recovered.Within) != 2*time.Minute || p.Because() != gameday.ByRunbook || p.RecoveryProbe() != "checkout" {
 		t.Errorf("%+v, %+v", p.Expect.Runbook, p.Expect.Recovered)
 	}
-	if time.Duration(p.Watch) != 5*time.Minute {
-		t.Errorf("watched for %s", p.Watch)
+	if time.Duration(p.Watch) != 5*time.Minute || !slices.Equal(p.NotDuring, []string{"freeze"}) {
+		t.Errorf("watched for %s, not during %v", p.Watch, p.NotDuring)
 	}
 }
 

@@ -37,6 +37,9 @@ type Plan struct {
 	Expect   Expect       `json:"expect"`
 	Limits   chaos.Limits `json:"limits"`
 	Hooks    Hooks        `json:"hooks"`
+	// NotDuring are the maintenance windows in which the drill does not start by
+	// itself.
+	NotDuring []string `json:"not_during,omitempty"`
 
 	// Watch is how long, from the first injection, the drill is watched at most.
 	// Then everything is healed, whatever has been seen.
