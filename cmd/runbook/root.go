@@ -61,7 +61,7 @@ Exit codes: 0 fixed, or no problem; 1 not fixed, or problems; 2 wrong usage;
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		p.execCommand(), p.runsCommand(), p.approveCommand(), p.denyCommand(), p.haltCommand(), p.resumeCommand(),
-		p.statusCommand(), p.queueCommand(), p.stormCommand(), p.windowsCommand(), p.trustCommand(), p.planCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.testCommand(), p.actionsCommand(), p.faultsCommand(),
+		p.statusCommand(), p.queueCommand(), p.stormCommand(), p.windowsCommand(), p.trustCommand(), p.planCommand(), p.listCommand(), p.showCommand(), p.lintCommand(), p.testCommand(), p.actionsCommand(), p.faultsCommand(), p.gamedayCommand(),
 		p.schemaCommand(), p.serveCommand(), p.labCommand(), p.completionCommand(), p.versionCommand(),
 	)
 	p.markBegun(root)

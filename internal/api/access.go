@@ -45,9 +45,20 @@ var needs = map[string]access{
 	"deny-run":      {identity.Approver, ofRun},
 	"resolve-run":   {identity.Operator, ofRun},
 	// To stop is allowed to all who may start something.
-	"halt":        {identity.Operator, anywhere},
-	"resume":      {identity.Admin, everywhere},
-	"reset-storm": {identity.Admin, everywhere},
+	"halt":   {identity.Operator, anywhere},
+	"resume": {identity.Admin, everywhere},
+
+	"list-gamedays":   {identity.Viewer, anywhere},
+	"plan-drill":      {identity.Operator, everywhere},
+	"start-drill":     {identity.Operator, everywhere},
+	"list-drills":     {identity.Viewer, anywhere},
+	"get-drill":       {identity.Viewer, anywhere},
+	"list-injections": {identity.Viewer, anywhere},
+	// To end a fault is allowed to all who may start something.
+	"abort-drill":  {identity.Operator, anywhere},
+	"settle-drill": {identity.Operator, everywhere},
+	"heal":         {identity.Operator, anywhere},
+	"reset-storm":  {identity.Admin, everywhere},
 }
 
 // roleExtension is where the OpenAPI document has the role.

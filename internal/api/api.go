@@ -9,6 +9,8 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"path"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -50,6 +52,7 @@ type Deps struct {
 	// Escalates reports that the engine can raise alerts: without it, nobody is
 	// told by a runbook that says escalate.
 	Escalates bool
+	Gamedays  Gamedays
 	Log       *slog.Logger
 	// KeepAlive is the pause between signs of life in a stream; 10s unless set.
 	KeepAlive time.Duration
@@ -74,6 +77,7 @@ func New(d Deps) http.Handler {
 	s.resolve()
 	s.guards()
 	s.plans()
+	s.gamedays()
 	mux.HandleFunc("/", s.noSuchPath)
 	return s.tellHalted(s.looking(mux))
 }
@@ -85,9 +89,23 @@ func config(version string) huma.Config {
 	c.SchemasPath = ""
 	c.DocsPath = "" // the ready-made pages load scripts from elsewhere
 	c.CreateHooks = nil
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{addCode}
 	return c
+}
+
+// schemaName tells types of drills from those of runs, which have the same names.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	switch path.Base(t.PkgPath()) {
+	case "gameday", "verdict", "drills", "chaos", "gamedays":
+		return "Drill" + name
+	}
+	return name
 }
 
 // operation fills in what all have in common.

@@ -26,10 +26,13 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/wait"
+	"github.com/runbook-engine/runbook/chaos"
+	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/ledger"
@@ -165,7 +168,17 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.endLedger)
+	days, problems := gameday.Load(nil, gameday.Options{})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
 	handler := api.New(api.Deps{
+		Gamedays: api.Gamedays{
+			Service: gamedays.New(b.client, queue), Set: func() *gameday.Set { return days }, Faults: chaos.NewCatalog(),
+			Load: func(s diag.Sources) (*gameday.Set, diag.List) {
+				return gameday.Load(s, gameday.Options{Actions: b.cat, Faults: chaos.NewCatalog()})
+			},
+		},
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
 		Halt: b.halt, Ledger: b.ledger, Windows: b.windows, Environment: runbooks.Environment{Max: runbooks.Auto},
 		Guards: ledger.Limits{MaxRuns: 1}, Each: each, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,

@@ -23,9 +23,12 @@ const (
 	CodeNoSuchPath    = "no-such-path"
 	CodeNoSuchRunbook = "no-such-runbook"
 	CodeNoSuchRun     = "no-such-run"
-	CodeParams        = "params"            // parameters of a runbook that do not resolve; `errors` has all
-	CodeChanged       = "document-changed"  // the digest is not that of the loaded document
-	CodeRequestReused = "request-id-reused" // the same request_id for something else
+	CodeNoSuchGameday = "no-such-gameday"
+	CodeNoSuchDrill   = "no-such-drill"
+	CodeUpstream      = "systems-unavailable" // what injectors reach does not answer
+	CodeParams        = "params"              // parameters of a runbook that do not resolve; `errors` has all
+	CodeChanged       = "document-changed"    // the digest is not that of the loaded document
+	CodeRequestReused = "request-id-reused"   // the same request_id for something else
 	CodeEnded         = "run-ended"
 	CodeNoStorm       = "no-storm"          // the storm breaker is not open
 	CodeForbidden     = "forbidden"         // a role is lacking; the detail names it

@@ -8,6 +8,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/runbook-engine/runbook/chaos"
+	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/metrics"
 	"github.com/runbook-engine/runbook/runbooks"
@@ -18,6 +20,7 @@ import (
 type documents struct {
 	paths   []string
 	options runbooks.Options
+	faults  *chaos.Catalog
 	// admit finds what this engine must not serve.
 	admit   func(*runbooks.Set) diag.List
 	metrics *metrics.Metrics
@@ -25,26 +28,58 @@ type documents struct {
 	watcher *fsnotify.Watcher // nil where files can not be watched
 
 	loading sync.Mutex
-	set     atomic.Pointer[runbooks.Set]
+	loaded  atomic.Pointer[library]
 }
 
-// Set is the documents in use now.
-func (d *documents) Set() *runbooks.Set { return d.set.Load() }
+// library is what was loaded together.
+type library struct {
+	runbooks *runbooks.Set
+	gamedays *gameday.Set
+}
+
+// Set is the runbooks in use now.
+func (d *documents) Set() *runbooks.Set { return d.loaded.Load().runbooks }
+
+// Gamedays are the game days in use now.
+func (d *documents) Gamedays() *gameday.Set { return d.loaded.Load().gamedays }
+
+// gamedayOptions are what game days are checked against.
+func (d *documents) gamedayOptions(set *runbooks.Set) gameday.Options {
+	return gameday.Options{
+		Actions: d.options.Catalog, Faults: d.faults, Runbooks: set, Connections: d.options.Connections, Windows: d.options.Windows,
+	}
+}
+
+// read loads and checks everything, and keeps nothing.
+func (d *documents) read() (*library, error) {
+	files, err := runbooks.Files(d.paths)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := runbooks.ReadFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	set, problems := runbooks.Load(sources, d.options)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	days, problems := gameday.Load(sources, d.gamedayOptions(set))
+	problems = append(problems, d.admit(set)...)
+	return &library{set, days}, problems.Err()
+}
 
 // load reads the documents. When anything is wrong those in use stay.
 func (d *documents) load() error {
 	d.loading.Lock()
 	defer d.loading.Unlock()
-	set, err := runbooks.LoadPaths(d.paths, d.options)
-	if err == nil {
-		err = d.admit(set).Err()
-	}
+	all, err := d.read()
 	if err != nil {
 		d.metrics.Reloaded(false, 0)
 		return fmt.Errorf("load the runbooks: %w", err)
 	}
-	d.metrics.Reloaded(true, len(set.Names()))
-	d.set.Store(set)
+	d.metrics.Reloaded(true, len(all.runbooks.Names()))
+	d.loaded.Store(all)
 	return nil
 }
 

@@ -15,9 +15,12 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/chaos"
+	faults "github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/ledger"
@@ -27,6 +30,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/version"
 	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
+	"github.com/runbook-engine/runbook/workflows/drills"
 )
 
 // Options are what a config file does not say.
@@ -58,11 +62,14 @@ type Engine struct {
 	halt          *halt.Switch
 	conns         *actions.Connections
 	catalog       *actions.Catalog
+	faults        *chaos.Catalog
 	artefacts     store
 	documents     *documents
 	alertmanagers alertmanagerapi.Peers
 	hub           *runs.Hub
 	runs          *runs.Service
+	drills        *gamedays.Service
+	attendance    *gamedays.Attendance
 	reconciler    *reconcile.Reconciler // nil where it is turned off
 	ledger        *admission.Client
 	brief         atomic.Pointer[ledger.Brief] // what the ledger said last
@@ -131,6 +138,7 @@ func (e *Engine) openConnections() (err error) {
 	if err != nil {
 		return err
 	}
+	e.faults = faults.Catalog(e.conns)
 	names, err := e.config.alertmanagers(e.conns)
 	if err != nil {
 		return err
@@ -142,7 +150,7 @@ func (e *Engine) openConnections() (err error) {
 func (e *Engine) openDocuments(o Options) error {
 	e.documents = &documents{
 		options: runbooks.Options{Catalog: e.catalog, Connections: e.conns, Windows: e.config.windowNames()},
-		admit:   admitted(len(e.alertmanagers) > 0), metrics: e.metrics, log: e.log,
+		faults:  e.faults, admit: admitted(len(e.alertmanagers) > 0), metrics: e.metrics, log: e.log,
 	}
 	if o.Standalone {
 		e.documents.admit = everything
@@ -170,6 +178,8 @@ func (e *Engine) openTemporal(ctx context.Context) (err error) {
 	}
 	e.health.ask = func(ctx context.Context) error { return askTemporal(ctx, e.client) }
 	e.runs = runs.New(e.client, e.hub, e.config.Temporal.TaskQueue)
+	e.drills = gamedays.New(e.client, e.config.Temporal.TaskQueue)
+	e.attendance = gamedays.NewAttendance(e.drills, e.server.url(), e.log)
 	e.metrics.Register(underWay{client: e.client, log: e.log})
 	return nil
 }
@@ -203,6 +213,7 @@ func (e *Engine) Work() error {
 	})
 	workflows.RegisterLedger(w)
 	workflows.RegisterPages(w, e.pages())
+	drills.Register(w, e.drillActivities())
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}
@@ -251,6 +262,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	go e.heed(ctx)
 	go e.reachSystems(ctx)
 	go e.reconcile(ctx)
+	go e.attendance.Run(ctx)
+	go e.janitor(ctx)
 	select {
 	case <-ctx.Done():
 		return nil

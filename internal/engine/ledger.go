@@ -20,7 +20,7 @@ func (e *Engine) openLedger() error {
 
 // judge says what runbooks may do by themselves here.
 func (e *Engine) judge() judge {
-	return judge{environment: e.config.Autonomy, windows: e.windows.at, proofs: e.proofs}
+	return judge{environment: e.config.Autonomy, windows: e.windows.at, proofs: e.proofs, tries: e.attendance.Tries}
 }
 
 func (e *Engine) proofs(ctx context.Context) (all []ledger.Proof, err error) {

@@ -16,7 +16,7 @@ func (e *Engine) route(ctx context.Context, o Options) error {
 	mux.Handle(api.Prefix+"/", api.New(api.Deps{
 		Runs: e.runs, Set: e.documents.Set, Catalog: e.catalog, Version: version.Version(), Audit: e.audit,
 		Halt: e.halt, Ledger: e.ledger, Windows: e.config.windows, Environment: e.config.Autonomy, Guards: e.config.Guards.Limits,
-		Each: e.config.Guards.Each, Escalates: len(e.alertmanagers) > 0, Log: e.log,
+		Each: e.config.Guards.Each, Escalates: len(e.alertmanagers) > 0, Log: e.log, Gamedays: e.gamedays(),
 	}))
 	require := func(role identity.Role, next http.Handler) http.Handler {
 		return identity.Require(role, e.audit, e.log, next)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/gameday"
@@ -141,4 +142,22 @@ func (a *Activities) take(ctx context.Context, t Task) (gameday.Check, int64) {
 		}
 	}
 	return c, answer.Token
+}
+
+// Rehearse is Survey with one look of each probe: what a drill would meet now.
+func (a *Activities) Rehearse(ctx context.Context, p gameday.Plan) []gameday.Check {
+	ready, _ := a.Survey(ctx, "", p)
+	w := &watcher{Activities: a, ctx: ctx}
+	for _, probe := range p.Steady {
+		s := w.sample(probe, time.Now())
+		c := gameday.Check{Name: "probe " + probe.ID, State: gameday.Failed, Text: fmt.Sprintf("%s: %s", probe.Expect, s.Output)}
+		switch {
+		case s.State == gameday.Good:
+			c.State = gameday.OK
+		case s.Error != "":
+			c.State, c.Text = gameday.Unknown, s.Error
+		}
+		ready.Checks = append(ready.Checks, c)
+	}
+	return ready.Checks
 }

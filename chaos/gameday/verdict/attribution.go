@@ -64,7 +64,7 @@ func (f *facts) hadPart(r gameday.Run) bool {
 		return false
 	}
 	return slices.ContainsFunc(r.Steps, func(s gameday.RunStep) bool {
-		return s.Effect && (s.Acted.IsZero() || !s.Acted.After(f.recovery.by()))
+		return s.Effect && (s.Started.IsZero() || !s.Started.After(f.recovery.by()))
 	}) || r.Outcome == runUnknown
 }
 
@@ -120,8 +120,9 @@ func (f *facts) effectBegan(by time.Time) bool {
 	})
 }
 
-// byRunbook asks whether the proven run changed something before the system was
-// well, and while nothing else can have been the reason.
+// byRunbook asks whether the proven run had begun to change something before the
+// system was well, and nothing else can have been the reason. A call has its
+// effect before its answer is back: what got well while it lasted counts.
 func (f *facts) byRunbook() (gameday.Because, string) {
 	if f.run == nil {
 		return "", ""
@@ -131,9 +132,9 @@ func (f *facts) byRunbook() (gameday.Because, string) {
 		case !s.Effect || len(s.Targets) == 0:
 		case s.Started.IsZero() || s.Acted.IsZero():
 			return gameday.ByUnknown, fmt.Sprintf("it is not known when step %s acted", s.ID)
-		case !s.Acted.After(f.recovery.by()) && !f.watched(gameday.WatchRuns, f.began, f.recovery.by()):
+		case !s.Started.After(f.recovery.by()) && !f.watched(gameday.WatchRuns, f.began, f.recovery.by()):
 			return gameday.ByUnknown, "nobody looked all the time whether another runbook acted"
-		case !s.Acted.After(f.recovery.by()):
+		case !s.Started.After(f.recovery.by()):
 			return gameday.ByRunbook, fmt.Sprintf("step %s (%s) acted on %v", s.ID, s.Do, s.Targets)
 		}
 	}

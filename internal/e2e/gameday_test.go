@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runbook-engine/runbook/chaos/gameday"
+	"github.com/runbook-engine/runbook/chaos/gameday/verdict"
+	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/runbooks/library"
+	"github.com/runbook-engine/runbook/workflows/drills"
+)
+
+// poolDrill locks the table that checkouts write to: each request holds its
+// connection and waits, until the pool is exhausted.
+const poolDrill = `
+gameday: orders-pool-exhaustion
+summary: A forgotten migration locks a table; the pool runs out.
+proves: db-pool-exhausted
+scope: ['env="prod"']
+steady:
+  - id: checkout
+    do: http.get
+    with: {url: "%s/checkout", timeout: 2s}
+    expect: status == 200
+    no_answer: bad
+    every: 500ms
+    abort_after: 1m
+faults:
+  - {id: lock, inject: postgres.hold_lock, with: {database: app, table: orders}, for: 2m}
+expect:
+  alert: {matchers: ['alertname="DBPoolExhausted"'], within: 30s}
+  runbook: {outcome: fixed, steps: [release], within: 15s}
+  recovered: {within: 1m, hold: 3s, because: runbook}
+`
+
+// theatre is a lab with an engine that plays game days in it.
+type theatre struct {
+	*host
+	lab *lab.Lab
+}
+
+func newTheatre(t *testing.T, change func(book string) string) *theatre {
+	t.Helper()
+	env, err := lab.Start(t.Context(), lab.Options{Orders: lab.OrdersOptions{Traffic: 60}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	book, err := library.FS().Open("db-pool-exhausted.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	text := read(t, book)
+	if change != nil {
+		text = change(text)
+	}
+	config := fmt.Sprintf("connections:\n  orders: {postgres: {dsn_file: %s}}\n  app: {postgres: {dsn_file: %s}}\n  metrics: {prometheus: {url: %s}}\n  alerts: {alertmanager: {url: %s}}\n",
+		env.EngineDSNFile, filepath.Join(env.Dir, "orders-api.dsn"), env.Prometheus.URL, env.Alertmanagers[0].URL)
+	h := newHost(t, config, text)
+	h.write("books/pool.gameday.yaml", fmt.Sprintf(poolDrill, env.Orders.URL))
+	h.start()
+	if err := env.SetWebhook(t.Context(), lab.Webhook{URL: h.webhook()}); err != nil {
+		t.Fatal(err)
+	}
+	return &theatre{h, env}
+}
+
+// play plays a game day to its end.
+func (x *theatre) play(d api.Drill) drills.Drill {
+	x.t.Helper()
+	var started api.Started
+	if err := x.post("/api/v1/drills", d, &started); err != nil {
+		x.t.Fatal(err)
+	}
+	return x.await(started.ID)
+}
+
+func (x *theatre) await(id string) (d drills.Drill) {
+	x.t.Helper()
+	eventually(x.t, 5*time.Minute, "the drill to end", func() error {
+		if err := x.get("/api/v1/drills/"+id, &d); err != nil {
+			return err
+		}
+		if d.Phase != drills.Ended {
+			return fmt.Errorf("it is %s", d.Phase)
+		}
+		return nil
+	})
+	return d
+}
+
+func (h *host) post(path string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, h.url(path), strings.NewReader(string(text)))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("POST %s: %s: %s", path, answer.Status, read(h.t, answer.Body))
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+func tell(d drills.Drill) string {
+	text := fmt.Sprintf("%s because %q\n", d.Verdict.Verdict, d.Verdict.Because)
+	for _, r := range d.Verdict.Reasons {
+		text += fmt.Sprintf("  %s: %s\n", r.Code, r.Text)
+	}
+	for _, c := range d.Evidence.Preflight {
+		text += fmt.Sprintf("  %s %s %s\n", c.State, c.Name, c.Text)
+	}
+	for _, e := range d.Verdict.Timeline {
+		text += fmt.Sprintf("  %s %s\n", e.At.Format("15:04:05.000"), e.Name)
+	}
+	for _, n := range d.Evidence.Notes {
+		text += "  note: " + n + "\n"
+	}
+	return text
+}
+
+func TestAGameDayIsPassedByTheRunbookThatFixesIt(t *testing.T) {
+	x := newTheatre(t, nil)
+	d := x.play(api.Drill{Gameday: "orders-pool-exhaustion"})
+	if d.Verdict.Verdict != verdict.Passed || d.Verdict.Because != gameday.ByRunbook {
+		t.Fatalf("%s", tell(d))
+	}
+	t.Log(tell(d))
+	var trust []struct {
+		Name  string `json:"name"`
+		Proof struct {
+			Passed int `json:"passed"`
+		} `json:"proof"`
+	}
+	if err := x.get("/api/v1/trust", &trust); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", trust)
+}
+
+func read(t testing.TB, r io.Reader) string {
+	t.Helper()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

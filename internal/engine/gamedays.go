@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runbook-engine/runbook/chaos/gameday"
+	"github.com/runbook-engine/runbook/internal/alertmanagerapi"
+	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/internal/runs"
+	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/workflows/drills"
+)
+
+// drillActivities is what drills need of this engine.
+func (e *Engine) drillActivities() *drills.Activities {
+	return &drills.Activities{
+		Faults: e.faults, Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Ledger: e.ledger,
+		Halted: e.halted, Plan: e.planDrill, Checks: e.checkDrill, Alerts: e.allAlerts, Runs: e.whatRan, Hook: e.tellHook,
+		Link: e.config.ExternalURL,
+	}
+}
+
+// gamedays is what the interface serves of game days.
+func (e *Engine) gamedays() api.Gamedays {
+	return api.Gamedays{
+		Service: e.drills, Set: e.documents.Gamedays, Faults: e.faults,
+		Load: func(sources diag.Sources) (*gameday.Set, diag.List) {
+			return gameday.Load(sources, e.documents.gamedayOptions(e.documents.Set()))
+		},
+		Survey: func(ctx context.Context, p gameday.Plan) api.Survey {
+			return api.Survey{Plan: p, Checks: e.drillActivities().Rehearse(ctx, p)}
+		},
+	}
+}
+
+// planDrill resolves a game day of the documents as they are now.
+func (e *Engine) planDrill(name string, control gameday.ControlRun) (gameday.Plan, error) {
+	g, known := e.documents.Gamedays().Get(name)
+	if !known {
+		return gameday.Plan{}, fmt.Errorf("there is no game day %q", name)
+	}
+	return g.Plan(control), nil
+}
+
+// checkDrill asks what only the engine knows: the runbook that is to be proved,
+// and whether the alert would get here.
+func (e *Engine) checkDrill(ctx context.Context, p gameday.Plan) []gameday.Check {
+	checks := []gameday.Check{e.checkRoute(ctx, p)}
+	if p.Proves != nil {
+		checks = append(checks, e.checkRunbook(p))
+	}
+	return checks
+}
+
+func (e *Engine) checkRunbook(p gameday.Plan) gameday.Check {
+	c := gameday.Check{Name: "runbook", State: gameday.Failed}
+	rb, known := e.documents.Set().Get(p.Proves.Runbook)
+	if !known {
+		c.Text = fmt.Sprintf("runbook %s is not loaded", p.Proves.Runbook)
+		return c
+	}
+	if rb.Digest() != p.Proves.Digest {
+		c.Text = fmt.Sprintf("runbook %s has changed since the drill was planned", p.Proves.Runbook)
+		return c
+	}
+	own := rb.Autonomy
+	own.Proof = nil // the drill is how it earns one
+	set := p.AlertLabels()
+	level, why := e.config.Autonomy.Effective(own, set, e.windows.at(time.Now()), runbooks.Standing{})
+	c.State, c.Text = gameday.OK, fmt.Sprintf("runbook %s acts by itself for this drill", p.Proves.Runbook)
+	if level != runbooks.Auto && p.Control == "" && p.Expect.Runbook != nil && p.Expect.Runbook.Outcome != "skipped" {
+		c.State = gameday.Failed
+		c.Text = strings.TrimSuffix(fmt.Sprintf("runbook %s would not act by itself: its autonomy is %s: %s", p.Proves.Runbook, level, strings.Join(why, "; ")), ": ")
+	}
+	return c
+}
+
+// checkRoute asks whether Alertmanager would send the expected alert to a webhook.
+func (e *Engine) checkRoute(ctx context.Context, p gameday.Plan) gameday.Check {
+	c := gameday.Check{Name: "alert route", State: gameday.OK, Text: "the game day expects no alert"}
+	if p.Expect.Alert == nil {
+		return c
+	}
+	if len(e.alertmanagers) == 0 {
+		c.State, c.Text = gameday.Unknown, "no Alertmanager is configured that could be asked; see alertmanagers in the config"
+		return c
+	}
+	var names []string
+	for _, peer := range e.alertmanagers {
+		found, err := peer.Webhooks(ctx, p.AlertLabels())
+		if err != nil {
+			c.State, c.Text = gameday.Unknown, err.Error()
+			return c
+		}
+		names = append(names, found...)
+	}
+	if len(names) == 0 {
+		c.State, c.Text = gameday.Failed, "no route of Alertmanager sends the expected alert to a webhook"
+		return c
+	}
+	slices.Sort(names)
+	c.Text = "Alertmanager sends the expected alert to the receiver " + strings.Join(slices.Compact(names), ", ")
+	return c
+}
+
+// allAlerts are what fires in any Alertmanager, muted or not. One that does not
+// answer makes the answer unknown.
+func (e *Engine) allAlerts(ctx context.Context) (all []gameday.Alert, err error) {
+	if len(e.alertmanagers) == 0 {
+		return nil, errors.New("no Alertmanager is configured; see alertmanagers in the config")
+	}
+	for _, peer := range e.alertmanagers {
+		list, err := peer.Alerts(ctx, alertmanagerapi.Filter{Active: true, Silenced: true, Inhibited: true})
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range list {
+			a := gameday.Alert{Fingerprint: *one.Fingerprint, Labels: one.Labels, StartsAt: time.Time(*one.StartsAt)}
+			a.Suppressed = one.Status != nil && one.Status.State != nil && *one.Status.State == "suppressed"
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+// seenRuns is how many runs of a drill's time are looked at.
+const seenRuns = 200
+
+// whatRan is what runbooks and people did since a time.
+func (e *Engine) whatRan(ctx context.Context, since time.Time) (all []gameday.Run, people []gameday.Intervention, err error) {
+	rows, err := e.runs.List(ctx, runs.Filter{Limit: seenRuns})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, row := range rows {
+		over := row.EndedAt != nil && row.EndedAt.Before(since)
+		if row.StartedAt.Before(since) && over {
+			continue
+		}
+		r, err := e.runs.Get(ctx, row.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, gameday.RunOf(&r))
+		people = append(people, interventions(&r)...)
+	}
+	return all, people, nil
+}
+
+func interventions(r *run.Run) (all []gameday.Intervention) {
+	if r.Source == runbooks.FromExec && r.Mode == runbooks.ModeLive {
+		all = append(all, gameday.Intervention{At: r.StartedAt, Who: r.Actor, What: "ran " + r.Runbook + " by hand"})
+	}
+	if r.Approval != nil {
+		for _, d := range r.Approval.Decisions {
+			all = append(all, gameday.Intervention{At: d.At, Who: d.By, What: "decided on " + r.ID})
+		}
+	}
+	return all
+}
+
+// tellHook posts an event to the connections that a game day names.
+func (e *Engine) tellHook(ctx context.Context, h drills.HookCall) error {
+	text := fmt.Sprintf("game day %s: %s", h.Gameday, h.Event)
+	if h.Verdict != "" {
+		text += ": " + h.Verdict
+	}
+	var failed []error
+	if h.Hooks.Webhook != "" {
+		failed = append(failed, e.post(ctx, h.Hooks.Webhook, "/", map[string]any{
+			"drill": h.Drill, "gameday": h.Gameday, "event": h.Event, "at": h.At, "verdict": h.Verdict, "text": text, "is_drill": true,
+		}))
+	}
+	if h.Hooks.Grafana != "" {
+		failed = append(failed, e.post(ctx, h.Hooks.Grafana, "/api/annotations", map[string]any{
+			"time": h.At.UnixMilli(), "text": text, "tags": []string{"runbook", "drill", h.Gameday, h.Event},
+		}))
+	}
+	return errors.Join(failed...)
+}
+
+// post sends JSON through the action that posts over a connection.
+func (e *Engine) post(ctx context.Context, connection, path string, body any) error {
+	action, known := e.catalog.Get("http.request")
+	if !known {
+		return errors.New("this engine has no action http.request")
+	}
+	with, err := json.Marshal(map[string]any{"connection": connection, "method": "POST", "url": path, "json": body})
+	if err != nil {
+		return err
+	}
+	bound, problems := action.Bind(with)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	_, err = bound.Run(ctx, "", *bound.OnlyTarget())
+	return err
+}
+
+// janitor heals what is past its deadline, whoever injected it: the engine or the
+// drill that should have may be gone.
+func (e *Engine) janitor(ctx context.Context) {
+	ticker := time.NewTicker(janitorEvery)
+	defer ticker.Stop()
+	for {
+		e.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+const (
+	janitorEvery = 15 * time.Second
+	// janitorGrace lets the injector's own backstop come first.
+	janitorGrace = 5 * time.Second
+)
+
+func (e *Engine) sweep(ctx context.Context) {
+	swept, err := e.faults.Sweep(ctx, time.Now().Add(-janitorGrace), false)
+	for _, s := range swept {
+		if s.Error != "" {
+			e.log.Error("a fault that is past its deadline could not be healed; runbook gameday heal --all tries again", "fault", s.String(), "error", s.Error)
+			continue
+		}
+		e.log.Warn("healed a fault that was past its deadline", "fault", s.String(), "deadline", s.Deadline)
+	}
+	if err != nil && len(swept) == 0 && ctx.Err() == nil {
+		e.log.Debug("the janitor could not look everywhere", "error", err)
+	}
+}
