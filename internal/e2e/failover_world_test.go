@@ -40,7 +40,8 @@ type cluster struct {
 	writer  *writer.Writer
 	host    *host
 	people  *lab.Alertmanager
-	off     string // what the fence leaves behind
+	off     string    // what the fence leaves behind
+	faulty  time.Time // when the fault was complete
 }
 
 // failoverOptions says how.
@@ -225,6 +226,7 @@ func (c *cluster) inject(fault string) time.Time {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.faulty = time.Now()
 	return at
 }
 
@@ -233,7 +235,7 @@ func (c *cluster) inject(fault string) time.Time {
 func (c *cluster) recovered(since time.Time) time.Duration {
 	c.t.Helper()
 	// What was on its way when it happened may still arrive.
-	back, err := c.writer.AwaitWrite(c.patience(), since.Add(100*time.Millisecond))
+	back, err := c.writer.AwaitWrite(c.patience(), c.faulty.Add(200*time.Millisecond))
 	if err != nil {
 		c.t.Fatalf("no write since the fault: %v", err)
 	}

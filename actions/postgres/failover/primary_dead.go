@@ -88,8 +88,14 @@ type seen struct {
 
 // watch looks from all places, each at its own pace, until the primary is dead,
 // or answers the engine, or the time is over.
+//
+// Whoever gives it less time than that takes gets no answer, at once: a caller that
+// only wanted to have a quick look does not cost the seconds that count.
 func watch(parent context.Context, places []vantage, p deadParams) (deadResult, error) {
 	began := time.Now()
+	if end, limited := parent.Deadline(); limited && end.Sub(began) < p.enough() {
+		return deadResult{}, fmt.Errorf("it takes %s: %w", p.enough(), context.DeadlineExceeded)
+	}
 	ctx, cancel := context.WithTimeout(parent, time.Duration(p.Within))
 	var looking sync.WaitGroup
 	defer looking.Wait()
