@@ -142,7 +142,7 @@ func sane(t *testing.T, p gameday.Plan, e gameday.Evidence) verdict.Name {
 }
 
 // worked is the least that «because of the runbook» means: its live run for an
-// alert changed something after a bad look and before a good one, while the
+// alert began to change something after a bad look and before a good one, while the
 // fault was on and no person had a hand in it.
 func worked(p gameday.Plan, e gameday.Evidence) bool {
 	for _, r := range e.Runs {
@@ -150,7 +150,7 @@ func worked(p gameday.Plan, e gameday.Evidence) bool {
 			continue
 		}
 		for _, s := range r.Steps {
-			if s.Effect && !s.Acted.IsZero() && between(p, e, s.Acted) {
+			if s.Effect && !s.Acted.IsZero() && between(p, e, s.Started) {
 				return true
 			}
 		}

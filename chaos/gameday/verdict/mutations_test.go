@@ -312,6 +312,10 @@ var mutations = []mutation{
 	{"without the runbook nobody looks long enough", controlled(gameday.NoRemedy, func(e *gameday.Evidence) {
 		e.Injections[0].HealIssued, e.Injections[0].Healed = at(31), at(32)
 	}), verdict.Inconclusive, "recovery_unknown", ""},
+	{"without the runbook the fault is healed early", controlled(gameday.NoRemedy, func(e *gameday.Evidence) {
+		e.Injections[0].HealIssued, e.Injections[0].Healed = at(31), at(32)
+		e.Probes[0].Samples = looks(0, 65, 12, 31)
+	}), verdict.Inconclusive, "recovery_unknown", gameday.ByExpiry},
 	{"without the runbook the alert is missing", controlled(gameday.NoRemedy, func(e *gameday.Evidence) { e.Alerts = nil }), verdict.Failed, "alert_missing", ""},
 }
 
@@ -393,6 +397,9 @@ func TestOtherDrillsPass(t *testing.T) {
 			other.Steps[1].Started, other.Steps[1].Acted, other.Steps[1].Ended = at(3), at(4), at(5)
 			other.Steps = other.Steps[1:]
 			e.Runs = append([]gameday.Run{other}, e.Runs...)
+		},
+		"in which it is well before the call that did it is over": func(_ *gameday.Plan, e *gameday.Evidence) {
+			e.Runs[0].Steps[1].Acted, e.Runs[0].Steps[1].Ended = at(19), at(19.1)
 		},
 		"of a runbook that is to leave it alone": func(p *gameday.Plan, e *gameday.Evidence) {
 			p.Expect.Recovered, p.Expect.Runbook = nil, &gameday.Remedying{Outcome: "skipped", Within: d(10 * second)}
