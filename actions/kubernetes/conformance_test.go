@@ -22,7 +22,7 @@ func conforms(t *testing.T, c conformance.Case) {
 	t.Helper()
 	c.System, c.Address, c.Secrets = System, real.Address(), []string{real.Config.BearerToken}
 	c.Connections = func(address string) string {
-		return fmt.Sprintf("prod: {kubernetes: {kubeconfig: '%s'}}", real.KubeconfigAt(t, address))
+		return fmt.Sprintf("prod: {kubernetes: {kubeconfig: '%s', patch: [{resource: configmaps, namespaces: ['test-*']}]}}", real.KubeconfigAt(t, address))
 	}
 	conformance.Run(t, c)
 }

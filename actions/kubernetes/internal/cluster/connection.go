@@ -26,6 +26,7 @@ import (
 type Config struct {
 	Kubeconfig secret.File `json:"kubeconfig" optional:"true" doc:"Kubeconfig file. Without it: the service account when the engine runs in a pod, else what kubectl would use (KUBECONFIG, ~/.kube/config)."`
 	Context    string      `json:"context" optional:"true" doc:"Context of the kubeconfig; the current one unless set."`
+	Patch      []Allowed   `json:"patch,omitempty" optional:"true" doc:"Kinds of objects that kubernetes.patch may change. Every other one is refused."`
 }
 
 // Client is a connection under its name in the engine's config.
