@@ -68,6 +68,10 @@ escalate: {severity: page, summary: still dark}
 			b.house.set(func() { b.house.refuse["hall"] = errors.New("no current") })
 			return b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n" + verified))
 		},
+		"rolled-back": func() string {
+			b.house.set(func() { clear(b.house.refuse) })
+			return b.start(b.plan(rollingOut("value < 2", "undo")))
+		},
 		"resolved": func() string {
 			b.house.set(func() { clear(b.house.refuse) })
 			p, id := b.startSlow("undo")
@@ -82,7 +86,7 @@ escalate: {severity: page, summary: still dark}
 			return id
 		},
 	}
-	for _, name := range []string{"fixed", "dry-run", "undone-and-escalated", "failed-step", "resolved", "cancelled"} {
+	for _, name := range []string{"fixed", "dry-run", "undone-and-escalated", "failed-step", "rolled-back", "resolved", "cancelled"} {
 		id := stories[name]()
 		if r := b.wait(id); r.Status != run.Ended {
 			t.Errorf("%s: %s", name, describe(r))
