@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -115,8 +116,13 @@ func TestAHaltThatWasMadeWithoutTemporalIsToldOf(t *testing.T) {
 func TestAPageOfAHaltThatIsOverEnds(t *testing.T) {
 	o, config := newOffice(t)
 	dir := t.TempDir()
-	t.Run("an engine is killed", func(t *testing.T) {
-		e := serve(t, dir, config)
+	t.Run("an engine is not there to see it", func(t *testing.T) {
+		c, _, problems := LoadConfig(write(t, dir, "runbook.yaml", "listen: 127.0.0.1:0\n"+config))
+		e, err := New(t.Context(), c, Options{})
+		if err := errors.Join(problems.Err(), err); err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
 		if err := e.page(t.Context(), e.haltNotice(ledger.Halt{By: "ada", Reason: "long ago", At: time.Now().Add(-time.Hour)})); err != nil {
 			t.Fatal(err)
 		}
