@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	deleteWithin = 5 * time.Second
+	deleteWithin = 15 * time.Second
 	// healedWithin bounds one attempt. The engine makes others.
 	healedWithin = 30 * time.Second
 )

@@ -39,7 +39,7 @@ func (c Case) try(t *testing.T, p promise) (err error) {
 	if c.Arrange != nil {
 		c.Arrange(t)
 	}
-	tr := &trial{Case: c, t: t, id: chaos.NewID("conformance-"+strings.ToLower(rand.Text()[:8]), "try")}
+	tr := &trial{Case: c, t: t, id: newID()}
 	if tr.conns, err = tr.connections(); err != nil {
 		return err
 	}
@@ -54,14 +54,13 @@ func (c Case) try(t *testing.T, p promise) (err error) {
 	return p.kept(tr)
 }
 
+func newID() chaos.ID { return chaos.NewID("conformance-"+strings.ToLower(rand.Text()[:8]), "try") }
+
 // cleanUp leaves the system as it was, also when a check failed.
 func (tr *trial) cleanUp() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(tr.Patience, patience))
 	defer cancel()
-	if err := tr.bound.Recover(ctx, tr.id); err != nil {
-		return fmt.Errorf("clean up: %w", err)
-	}
-	return nil
+	return tr.eventually("clean up", func() error { return tr.bound.Recover(ctx, tr.id) })
 }
 
 func (tr *trial) connections() (*actions.Connections, error) {

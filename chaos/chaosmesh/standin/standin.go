@@ -42,7 +42,7 @@ type Controller struct {
 	looked   map[string]bool            // experiments that found nothing, by uid
 }
 
-const every = 50 * time.Millisecond
+const every = 100 * time.Millisecond
 
 // Start runs one for the experiments of these kinds, until ctx ends.
 func Start(ctx context.Context, settings *rest.Config, kinds ...string) (*Controller, error) {
