@@ -41,6 +41,9 @@ type Activities struct {
 	Guards runbooks.EngineGuards
 	// Notices is the severity of the alert that a person set a guard aside.
 	Notices string
+	// Tries names the drill that is to prove a runbook on an alert with these
+	// labels, or gives "".
+	Tries func(runbook string, labels map[string]string) string
 	// Firing asks Alertmanager whether an alert still fires.
 	Firing func(context.Context, *runbooks.Alert) (bool, error)
 	// Halted is why the engine stands still, or "". It is asked before each effect.

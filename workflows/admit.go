@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -179,7 +180,17 @@ func (a *Activities) admission(p *runbooks.Plan, resource string) *ledger.Admit 
 	if p.Alert != nil {
 		admit.Alert, admit.Severity = p.Alert.Name(), p.Alert.Labels["severity"]
 	}
+	if a.tried(p) {
+		// How often it acted lately says nothing of a drill, which may be repeated.
+		admit.Override = append(slices.Clone(admit.Override), string(ledger.GuardCooldown), string(ledger.GuardRate))
+	}
 	return admit
+}
+
+// tried reports that the run answers the alert of a drill that is to prove its
+// runbook.
+func (a *Activities) tried(p *runbooks.Plan) bool {
+	return a.Tries != nil && p.Source == runbooks.FromAlert && p.Alert != nil && a.Tries(p.Runbook, p.Alert.Labels) != ""
 }
 
 // fires answers for how long the alert has been firing, and whether it still

@@ -26,7 +26,8 @@ func (p *program) labDemoCommand() *cobra.Command {
 		Short: "Play the main job: a real alert becomes a verified fix",
 		Long: `Start PostgreSQL, a demo service, Prometheus, Alertmanager and the engine on the
 loopback, exhaust the service's connection pool, and show how the alert becomes
-a verified fix, with measured times.`,
+a verified fix, with measured times. Then play the same trouble as a game day, with
+the runbook and without.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			program, err := os.Executable()

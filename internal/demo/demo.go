@@ -35,8 +35,10 @@ func Play(ctx context.Context, o Options) (err error) {
 	if err := s.set(ctx); err != nil {
 		return err
 	}
-	if err := s.play(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, s.logs())
+	for _, act := range []func(context.Context) error{s.play, s.drill} {
+		if err := act(ctx); err != nil {
+			return fmt.Errorf("%w\n%s", err, s.logs())
+		}
 	}
 	if o.Keep {
 		s.addresses()

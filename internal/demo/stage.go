@@ -29,7 +29,7 @@ func (s *stage) set(ctx context.Context) error {
 	s.say("Starting PostgreSQL, orders-api, Prometheus and Alertmanager on the loopback…")
 	began := time.Now()
 	var err error
-	if s.lab, err = lab.Start(ctx, lab.Options{Interval: 500 * time.Millisecond}); err != nil {
+	if s.lab, err = lab.Start(ctx, lab.Options{Interval: 500 * time.Millisecond, Orders: lab.OrdersOptions{Traffic: traffic}}); err != nil {
 		return err
 	}
 	s.say("  up after %s, files in %s", rounded(time.Since(began)), s.lab.Dir)
@@ -41,6 +41,14 @@ func (s *stage) set(ctx context.Context) error {
 	s.say("  ready after %s", rounded(time.Since(began)))
 	return s.lab.SetWebhook(ctx, lab.Webhook{URL: s.engine.url + "/webhook/alertmanager", BearerToken: s.engine.token})
 }
+
+// traffic is enough that requests which wait for a second each fill the pool.
+const traffic = 40
+
+const (
+	runbookFile = "db-pool-exhausted.yaml"
+	gamedayFile = "db-pool-exhausted.gameday.yaml"
+)
 
 func writeRunbook(dir, name string) error {
 	text, err := fs.ReadFile(library.FS(), name)
@@ -57,8 +65,10 @@ func writeRunbook(dir, name string) error {
 // starts the program with it.
 func (s *stage) startEngine(ctx context.Context) (*engine, error) {
 	dir := filepath.Join(s.lab.Dir, "engine")
-	if err := writeRunbook(filepath.Join(dir, "runbooks"), "db-pool-exhausted.yaml"); err != nil {
-		return nil, fmt.Errorf("write the runbook: %w", err)
+	for _, name := range []string{runbookFile, gamedayFile} {
+		if err := writeRunbook(filepath.Join(dir, "runbooks"), name); err != nil {
+			return nil, fmt.Errorf("write the runbook and its game day: %w", err)
+		}
 	}
 	address, err := lab.FreeAddress()
 	if err != nil {
@@ -73,9 +83,11 @@ auth:
     - {name: demo, token_file: token}
 connections:
   orders: {postgres: {dsn_file: %s}}
+  orders-app: {postgres: {dsn_file: %s}}
+  orders-api: {http: {url: %s}}
   metrics: {prometheus: {url: %s}}
   alerts: {alertmanager: {url: %s}}
-`, address, s.lab.EngineDSNFile, s.lab.Prometheus.URL, s.lab.Alertmanagers[0].URL)
+`, address, s.lab.EngineDSNFile, s.lab.ServiceDSNFile, s.lab.Orders.URL, s.lab.Prometheus.URL, s.lab.Alertmanagers[0].URL)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "token"), []byte(e.token), 0o600),
 		os.WriteFile(e.config, []byte(config), 0o600),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +68,7 @@ func newTheatre(t *testing.T, change func(book string) string) *theatre {
 		text = change(text)
 	}
 	config := fmt.Sprintf("connections:\n  orders: {postgres: {dsn_file: %s}}\n  app: {postgres: {dsn_file: %s}}\n  metrics: {prometheus: {url: %s}}\n  alerts: {alertmanager: {url: %s}}\n",
-		env.EngineDSNFile, filepath.Join(env.Dir, "orders-api.dsn"), env.Prometheus.URL, env.Alertmanagers[0].URL)
+		env.EngineDSNFile, env.ServiceDSNFile, env.Prometheus.URL, env.Alertmanagers[0].URL)
 	h := newHost(t, config, text)
 	h.write("books/pool.gameday.yaml", fmt.Sprintf(poolDrill, env.Orders.URL))
 	h.start()

@@ -51,6 +51,9 @@ type Lab struct {
 	// EngineDSNFile holds the connection URL of the database orders for a role
 	// "runbook" that may watch and end sessions, and is not a superuser.
 	EngineDSNFile string
+	// ServiceDSNFile holds the connection URL of the service's own role, which
+	// owns its tables.
+	ServiceDSNFile string
 
 	keep bool
 }
@@ -103,6 +106,7 @@ func (l *Lab) startOrders(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("create the database orders: %w", err)
 	}
+	l.ServiceDSNFile = dsnFile
 	l.Orders, err = StartOrders(ctx, l.Dir, dsnFile, options.Orders)
 	return err
 }

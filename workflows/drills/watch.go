@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
@@ -256,9 +257,7 @@ func (d *drill) seenAll() bool {
 		(e.Alert == nil || d.alerted()) && (e.Runbook == nil || d.remedied()) && (e.Recovered == nil || d.recovered())
 }
 
-func (d *drill) alerted() bool {
-	return slices.ContainsFunc(d.Evidence.Alerts, func(a gameday.Alert) bool { return a.Expected && !a.Webhook.IsZero() })
-}
+func (d *drill) alerted() bool { return !d.webhook().IsZero() }
 
 // remedied: the run of the proven runbook on the expected alert has ended.
 func (d *drill) remedied() bool {
@@ -279,4 +278,62 @@ func (d *drill) recovered() bool {
 		}
 	}
 	return d.goodFor(d.Plan.RecoveryProbe()) >= time.Duration(d.Plan.Expect.Recovered.Hold)+time.Second
+}
+
+// tooLate reports that something expected can no longer come in time: the fault
+// is not kept on for what is known already. A control run waits for its whole
+// time.
+func (d *drill) tooLate() bool {
+	effect := d.effect()
+	if d.Plan.Control != "" || effect.IsZero() {
+		return false
+	}
+	e := d.Plan.Expect
+	if e.Recovered != nil && !d.well() && d.past(effect, e.Recovered.Within) {
+		return true
+	}
+	if e.Alert == nil {
+		return false
+	}
+	came := d.webhook()
+	if came.IsZero() {
+		return d.past(effect, e.Alert.Within)
+	}
+	return e.Runbook != nil && e.Runbook.Outcome != "skipped" && !d.acted() && d.past(came, e.Runbook.Within)
+}
+
+// grace is for what was in time and is seen a little later.
+const grace = 3 * time.Second
+
+func (d *drill) past(from time.Time, within model.Duration) bool {
+	return d.now().After(from.Add(time.Duration(within) + grace))
+}
+
+// effect is when the first fault was felt.
+func (d *drill) effect() (first time.Time) {
+	for _, i := range d.Evidence.Injections {
+		if !i.EffectSeen.IsZero() && (first.IsZero() || i.EffectSeen.Before(first)) {
+			first = i.EffectSeen
+		}
+	}
+	return first
+}
+
+func (d *drill) well() bool { return d.goodFor(d.Plan.RecoveryProbe()) >= 0 }
+
+// webhook is when the expected alert came.
+func (d *drill) webhook() time.Time {
+	for _, a := range d.Evidence.Alerts {
+		if a.Expected && !a.Webhook.IsZero() {
+			return a.Webhook
+		}
+	}
+	return time.Time{}
+}
+
+// acted: the proven runbook has begun to act on the expected alert.
+func (d *drill) acted() bool {
+	return slices.ContainsFunc(d.Evidence.Runs, func(r gameday.Run) bool {
+		return d.Plan.Proves != nil && r.Runbook == d.Plan.Proves.Runbook && !r.FirstAction.IsZero() && d.isExpected(r.Fingerprint)
+	})
 }

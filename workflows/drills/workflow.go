@@ -225,7 +225,7 @@ func (d *drill) injectAndWatch() {
 		}
 	}
 	end := began.Add(time.Duration(d.Plan.Watch))
-	for !d.aborted() && d.now().Before(end) && !d.seenAll() {
+	for !d.aborted() && d.now().Before(end) && !d.seenAll() && !d.tooLate() {
 		if !d.look() {
 			return
 		}
