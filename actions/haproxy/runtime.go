@@ -81,7 +81,7 @@ type server struct {
 	Address  string `json:"address" doc:"Where it is, host:port."`
 	State    string `json:"state" doc:"ready: it gets clients while it is up; drain: no new ones; maint: none."`
 	Up       bool   `json:"up" doc:"True when it is ready and its health check, if there is one, succeeds."`
-	Sessions int    `json:"sessions" doc:"Clients that are connected to it."`
+	Sessions int    `json:"sessions" doc:"Connections to it. Some may have been given up by their clients, and wait for the server to close them."`
 }
 
 // list gives the servers of a backend.

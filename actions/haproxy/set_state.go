@@ -3,6 +3,7 @@ package haproxy
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/runbook-engine/runbook/actions"
 )
@@ -58,7 +59,20 @@ func (c *client) setState(ctx context.Context, p setStateParams) (server, error)
 			return server{}, err
 		}
 	}
-	return c.await(ctx, p.Backend, p.Server, func(s server) bool {
-		return s.State == p.State && (!p.EndSessions || p.State == ready || s.Sessions == 0)
-	})
+	s, err := c.await(ctx, p.Backend, p.Server, func(s server) bool { return s.State == p.State })
+	if err != nil || !p.EndSessions || p.State == ready {
+		return s, err
+	}
+	return c.empty(ctx, p)
+}
+
+const emptyWithin = 300 * time.Millisecond
+
+// empty gives connections a moment to close. From the order on, nothing that a
+// client sends reaches the server. Those that stay have been given up by their
+// clients before; HAProxy waits for the server to close its side, up to its
+// timeout server-fin, and can not be told to end them.
+func (c *client) empty(ctx context.Context, p setStateParams) (server, error) {
+	deadline := time.Now().Add(emptyWithin)
+	return c.await(ctx, p.Backend, p.Server, func(s server) bool { return s.Sessions == 0 || time.Now().After(deadline) })
 }
