@@ -35,7 +35,8 @@ func failover(conns *actions.Connections) actions.Action {
 			"Refuses while the old one answers, while a replica hears from it, and when a replica wrote transactions of its own. " +
 			"It finds out from the servers how far it came: run again, it goes on. Writes that no replica has received are lost. " +
 			"read_only of the new primary is off until it starts again: change its config.",
-		Risk:    actions.Destructive,
+		// The primary is dead and fenced: what no replica has is lost already.
+		Risk:    actions.Disruptive,
 		Example: "{primary: orders-a, replicas: [orders-b, orders-c], fenced: true}",
 		Target:  func(p failoverParams) string { return "primary/" + p.Primary },
 		Limit:   failoverParams.limit,

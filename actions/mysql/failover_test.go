@@ -150,13 +150,17 @@ func TestFailoverRefuses(t *testing.T) {
 	fails(t, err, actions.ClassPermanent, "takes writes although it copies")
 	servers["c"].exec(t, "SET GLOBAL read_only = 1")
 
+	isDead(t, catalog, false, "it is not dead")
+
 	// Only the engine does not see it.
 	_ = syscall.Kill(servers["a"].PID(), syscall.SIGSTOP)
-	refused("replicas hear from it", quickly("b, c", ""), actions.ClassTransient, "hears from the primary")
+	isDead(t, catalog, false, "a replica hears from the primary")
+	refused("replicas hear from it", quickly("b, c", ""), actions.ClassTransient, "a replica hears from the primary")
 	_ = syscall.Kill(servers["a"].PID(), syscall.SIGCONT)
 
 	kill9(t, servers["a"])
 	missed(t, servers, "b", "c")
+	isDead(t, catalog, true, "no replica hears from it")
 	refused("nobody fenced it", strings.Replace(quickly("b, c", ""), "fenced: true", "fenced: false", 1), actions.ClassPermanent, "fenced is false")
 	refused("a replica named twice", quickly("b, b", ""), actions.ClassPermanent, "twice")
 
@@ -180,6 +184,30 @@ func TestFailoverRefuses(t *testing.T) {
 	if got, err := run(t, catalog, "mysql.failover", quickly("b", "")); err != nil || got["primary"] != "b" {
 		t.Errorf("b alone gives %v, %v", got, err)
 	}
+}
+
+func isDead(t *testing.T, catalog *actions.Catalog, want bool, says string) {
+	t.Helper()
+	got, err := run(t, catalog, "mysql.primary_dead", "{primary: a, replicas: [b, c], heartbeat: 500ms, misses: 1}")
+	if err != nil || got["dead"] != want || !strings.Contains(fmt.Sprint(got["says"]), says) {
+		t.Errorf("whether it is dead: %v, %v", got, err)
+	}
+}
+
+func TestPrimaryDeadConforms(t *testing.T) {
+	t.Parallel()
+	servers := shop(t, "b")
+	kill9(t, servers["a"])
+	missed(t, servers, "b")
+	file := secretFile(t, password)
+	conformance.Run(t, conformance.Case{
+		System: mysql.System, Action: "mysql.primary_dead", Params: "{primary: a, replicas: [b], heartbeat: 100ms, misses: 1}",
+		Slow: "{primary: a, replicas: [b], heartbeat: 60s, misses: 2}",
+		Connections: func(address string) string {
+			return connection("a", servers["a"].address, file) + "\n" + connection("b", address, file)
+		},
+		Address: servers["b"].address, Secrets: []string{password, copier},
+	})
 }
 
 // A primary that hangs is dead once nobody has heard from it for long enough.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -170,14 +169,4 @@ func TestKillConnectionsNamesTheRightItLacks(t *testing.T) {
 		_, err := b.Run(t.Context(), "key", target)
 		return err != nil && actions.ClassOf(err) == actions.ClassPermanent && strings.Contains(err.Error(), "GRANT")
 	})
-}
-
-func TestNamesAreSorted(t *testing.T) {
-	var names []string
-	for _, a := range mysql.System(nil).Actions {
-		names = append(names, a.Name)
-	}
-	if want := []string{"mysql.failover", "mysql.fence", "mysql.kill_connections", "mysql.query", "mysql.replication"}; !slices.Equal(slices.Sorted(slices.Values(names)), want) {
-		t.Errorf("the actions are %v", names)
-	}
 }

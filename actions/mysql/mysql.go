@@ -12,6 +12,7 @@ func System(conns *actions.Connections) actions.System {
 			query(conns),
 			killConnections(conns),
 			replication(conns),
+			primaryDead(conns),
 			fence(conns),
 			failover(conns),
 		},

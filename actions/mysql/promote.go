@@ -95,13 +95,17 @@ func (t *topology) dead(ctx context.Context) error {
 	}
 	for _, m := range t.replicas {
 		if m.source != nil && m.source.io == "Yes" {
-			return fmt.Errorf("replica %q hears from the primary, or has not missed it yet; set slave_net_timeout to a few seconds", m.name)
+			return fmt.Errorf("%w: %q", errHeard, m.name)
 		}
 	}
 	return nil
 }
 
-var errAlive = errors.New("the old primary answers; it is not dead")
+// Signs of life.
+var (
+	errAlive = errors.New("the old primary answers; it is not dead")
+	errHeard = errors.New("a replica hears from the primary, or has not missed it yet; set slave_net_timeout to a few seconds")
+)
 
 // lookAgain asks the old primary on a new connection for one heartbeat. One that
 // refuses us, because it is full for example, lives.
