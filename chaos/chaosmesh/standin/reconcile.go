@@ -167,7 +167,10 @@ func (e *experiment) move(ctx context.Context, r *cm.Record) {
 	switch {
 	case e.stop && r.Phase != cm.NotInjected:
 		err := errStuck
-		if !e.recoveryFails(e.o.GetNamespace()) {
+		switch {
+		case e.of(e.o).FailsToApply:
+			err = errFlush
+		case !e.recoveryFails(e.o.GetNamespace()):
 			err = e.recover(ctx, r)
 		}
 		note(r, cm.Recover, err)
@@ -184,7 +187,8 @@ func (e *experiment) inject(ctx context.Context, r *cm.Record) {
 	s := e.of(e.o)
 	switch {
 	case s.FailsToApply:
-		note(r, cm.Apply, fmt.Errorf("unable to flush ip sets for pod %s", r.Id))
+		r.Phase = wait
+		note(r, cm.Apply, errFlush)
 		return
 	case r.Phase == cm.NotInjected && e.o.GetKind() == cm.KindNetworkChaos:
 		r.Phase = wait

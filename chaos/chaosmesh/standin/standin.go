@@ -155,4 +155,7 @@ func (c *Controller) killed(namespace string) {
 	c.kills[namespace]++
 }
 
-var errStuck = errors.New("rpc error: the daemon does not answer")
+var (
+	errStuck = errors.New("rpc error: the daemon does not answer")
+	errFlush = errors.New("unable to flush ip sets for pod")
+)
