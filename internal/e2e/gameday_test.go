@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,12 +42,28 @@ expect:
   alert: {matchers: ['alertname="DBPoolExhausted"'], within: 30s}
   runbook: {outcome: fixed, steps: [release], within: 15s}
   recovered: {within: 1m, hold: 3s, because: runbook}
+hooks: {webhook: desk, grafana: desk}
 `
 
 // theatre is a lab with an engine that plays game days in it.
 type theatre struct {
 	*host
 	lab *lab.Lab
+
+	mu   sync.Mutex
+	told []string // what hooks were sent: path and event or text
+}
+
+// desk hears what hooks tell.
+func (x *theatre) desk(_ http.ResponseWriter, r *http.Request) {
+	var said struct{ Event, Text string }
+	text := read(x.t, r.Body)
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		x.t.Errorf("hook %s: %v in %s", r.URL.Path, err, text)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.told = append(x.told, r.URL.Path+" "+said.Event+": "+said.Text)
 }
 
 func newTheatre(t *testing.T, change func(book string) string) *theatre {
@@ -67,15 +86,19 @@ func newTheatre(t *testing.T, change func(book string) string) *theatre {
 	if change != nil {
 		text = change(text)
 	}
-	config := fmt.Sprintf("connections:\n  orders: {postgres: {dsn_file: %s}}\n  app: {postgres: {dsn_file: %s}}\n  metrics: {prometheus: {url: %s}}\n  alerts: {alertmanager: {url: %s}}\n",
-		env.EngineDSNFile, env.ServiceDSNFile, env.Prometheus.URL, env.Alertmanagers[0].URL)
+	x := &theatre{lab: env}
+	listener := httptest.NewServer(http.HandlerFunc(x.desk))
+	t.Cleanup(listener.Close)
+	config := fmt.Sprintf("connections:\n  orders: {postgres: {dsn_file: %s}}\n  app: {postgres: {dsn_file: %s}}\n  metrics: {prometheus: {url: %s}}\n  alerts: {alertmanager: {url: %s}}\n  desk: {http: {url: %s}}\n",
+		env.EngineDSNFile, env.ServiceDSNFile, env.Prometheus.URL, env.Alertmanagers[0].URL, listener.URL)
 	h := newHost(t, config, text)
+	x.host = h
 	h.write("books/pool.gameday.yaml", fmt.Sprintf(poolDrill, env.Orders.URL))
 	h.start()
 	if err := env.SetWebhook(t.Context(), lab.Webhook{URL: h.webhook()}); err != nil {
 		t.Fatal(err)
 	}
-	return &theatre{h, env}
+	return x
 }
 
 // play plays a game day to its end.
@@ -146,17 +169,28 @@ func TestAGameDayIsPassedByTheRunbookThatFixesIt(t *testing.T) {
 	if d.Verdict.Verdict != verdict.Passed || d.Verdict.Because != gameday.ByRunbook {
 		t.Fatalf("%s", tell(d))
 	}
-	t.Log(tell(d))
+	x.proved(t)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, want := range []string{"/ start: ", "/ injected: ", "/ heal: ", "/ end: game day orders-pool-exhaustion: end: passed", "/api/annotations : game day orders-pool-exhaustion: end: passed"} {
+		if !slices.ContainsFunc(x.told, func(told string) bool { return strings.HasPrefix(told, want) }) {
+			t.Errorf("no hook was told %q: %q", want, x.told)
+		}
+	}
+}
+
+// proved: the drill is a proof of the runbook.
+func (x *theatre) proved(t *testing.T) {
+	t.Helper()
 	var trust []struct {
-		Name  string `json:"name"`
-		Proof struct {
-			Passed int `json:"passed"`
-		} `json:"proof"`
+		Proof struct{ Passed int }
 	}
 	if err := x.get("/api/v1/trust", &trust); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", trust)
+	if len(trust) != 1 || trust[0].Proof.Passed != 1 {
+		t.Errorf("the drill is no proof: %+v", trust)
+	}
 }
 
 func read(t testing.TB, r io.Reader) string {
