@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,20 +48,13 @@ func (p *program) drillsCommand() *cobra.Command {
 	}, reachFlags, func(ctx context.Context, c *connection, output string) error {
 		list, err := c.Drills(ctx, f)
 		return p.table(err, output, list, len(list), "there were no drills", []string{"STARTED", "DRILL", "VERDICT", "WHY"}, func(i int) []string {
-			return []string{terminal.Ago(list[i].StartedAt, time.Now()), list[i].ID, cmpOr(list[i].Verdict, list[i].Status), list[i].Reason}
+			return []string{terminal.Ago(list[i].StartedAt, time.Now()), list[i].ID, cmp.Or(list[i].Verdict, list[i].Status), list[i].Reason}
 		})
 	})
 	cmd.Flags().StringVar(&f.Gameday, "gameday", "", "only drills of the game day `NAME`")
 	cmd.Flags().BoolVar(&f.Running, "running", false, "only drills under way")
 	cmd.Flags().IntVar(&f.Limit, "limit", 20, "at most `N` drills")
 	return cmd
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 const planText = `Print what a game day would meet now: the targets, the limits, each probe, what fires,

@@ -138,7 +138,6 @@ type follower struct {
 	began  bool
 	checks int
 	shown  map[verdict.Edge]bool
-	phase  drills.Phase
 }
 
 func (f *follower) show(d drills.Drill) {
