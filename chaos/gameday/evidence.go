@@ -52,7 +52,7 @@ type Check struct {
 }
 
 // The checks that every pre-flight has, and one of the targets of each fault;
-// there may be others.
+// there may be others. That of the windows is there where the plan names some.
 const (
 	CheckHalt     = "halt"     // the engine is not halted
 	CheckFaults   = "faults"   // no fault of another drill is in the systems
@@ -60,6 +60,7 @@ const (
 	CheckLock     = "lock"     // nobody else is at work on the resource
 	CheckWebhook  = "webhook"  // an engine reports the alerts that reach it
 	CheckBaseline = "baseline" // every steady probe is good
+	CheckWindows  = "windows"  // no window is open in which the plan must not run
 )
 
 // CheckTargets is the check of what a fault would touch, against the limits.
@@ -68,6 +69,9 @@ func CheckTargets(fault string) string { return "targets of " + fault }
 // Checks are the names of those that the pre-flight of a plan must have.
 func (p *Plan) Checks() []string {
 	all := []string{CheckHalt, CheckFaults, CheckAlerts, CheckLock, CheckWebhook, CheckBaseline}
+	if len(p.NotDuring) > 0 {
+		all = append(all, CheckWindows)
+	}
 	for _, f := range p.Faults {
 		all = append(all, CheckTargets(f.ID))
 	}

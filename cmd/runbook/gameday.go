@@ -26,7 +26,7 @@ that the right runbook runs, and that it is what fixes the system. A game day is
 document, as a runbook is; playing it once is a drill.`,
 	}
 	cmd.AddCommand(p.listGamedaysCommand(), p.planGamedayCommand(), p.runGamedayCommand(), p.drillsCommand(), p.reportCommand(),
-		p.abortDrillCommand(), p.settleDrillCommand(), p.healCommand())
+		p.abortDrillCommand(), p.settleDrillCommand(), p.healCommand(), p.scheduleCommand())
 	return cmd
 }
 

@@ -174,7 +174,7 @@ func newBench(t *testing.T) *bench {
 	}
 	handler := api.New(api.Deps{
 		Gamedays: api.Gamedays{
-			Service: gamedays.New(b.client, queue), Set: func() *gameday.Set { return days }, Faults: chaos.NewCatalog(),
+			Service: gamedays.New(b.client, queue), Schedules: gamedays.NewSchedules(b.client, queue, gamedays.SchedulesOptions{Set: func() *gameday.Set { return days }}), Set: func() *gameday.Set { return days }, Faults: chaos.NewCatalog(),
 			Load: func(s diag.Sources) (*gameday.Set, diag.List) {
 				return gameday.Load(s, gameday.Options{Actions: b.cat, Faults: chaos.NewCatalog()})
 			},

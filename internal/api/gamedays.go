@@ -20,8 +20,9 @@ import (
 
 // Gamedays is what the interface serves of game days.
 type Gamedays struct {
-	Service *gamedays.Service
-	Set     func() *gameday.Set
+	Service   *gamedays.Service
+	Schedules *gamedays.Schedules
+	Set       func() *gameday.Set
 	// Load checks a document that is sent, against the engine's own.
 	Load   func(diag.Sources) (*gameday.Set, diag.List)
 	Survey func(context.Context, gameday.Plan) Survey
@@ -134,6 +135,7 @@ func (s *server) gamedays() {
 		op.DefaultStatus = http.StatusAccepted
 		huma.Register(s.api, op, s.tellDrill(one.id, one.tell))
 	}
+	s.schedules()
 	huma.Register(s.api, operation("list-injections", http.MethodGet, "/injections", "Faults of ours that are in the systems now", http.StatusBadGateway), s.listInjections)
 	huma.Register(s.api, operation("heal", http.MethodPost, "/injections/heal", "Heal faults in all systems, whoever injected them"), s.heal)
 }
@@ -157,6 +159,7 @@ func (s *server) planDrill(ctx context.Context, in *drillInput) (*surveyOutput, 
 	if err != nil {
 		return nil, err
 	}
+	plan.NotDuring = nil // those are for its schedule: a person decides for themselves
 	return &surveyOutput{surveyBody{s.Gamedays.Survey(ctx, plan)}}, nil
 }
 
@@ -187,6 +190,7 @@ func (s *server) startDrill(ctx context.Context, in *drillInput) (*startOutput, 
 	if err != nil {
 		return nil, err
 	}
+	plan.NotDuring = nil // those are for its schedule: a person decides for themselves
 	who := identity.FromContext(ctx).Name
 	q := drills.Request{ID: drills.NewID(plan.Gameday, time.Now()), Gameday: plan.Gameday, Plan: &plan, Control: in.Body.Control, By: who}
 	entry := audit.Entry{Kind: audit.Started, Actor: who, Run: q.ID, Runbook: plan.Gameday, Digest: plan.Digest, Decision: "game day"}

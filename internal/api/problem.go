@@ -18,25 +18,26 @@ type Problem = huma.ErrorModel
 
 // Codes of problems, stable: programs rely on them.
 const (
-	CodeInvalid       = "invalid-request"
-	CodeTooLarge      = "too-large"
-	CodeNoSuchPath    = "no-such-path"
-	CodeNoSuchRunbook = "no-such-runbook"
-	CodeNoSuchRun     = "no-such-run"
-	CodeNoSuchGameday = "no-such-gameday"
-	CodeNoSuchDrill   = "no-such-drill"
-	CodeUpstream      = "systems-unavailable" // what injectors reach does not answer
-	CodeParams        = "params"              // parameters of a runbook that do not resolve; `errors` has all
-	CodeChanged       = "document-changed"    // the digest is not that of the loaded document
-	CodeRequestReused = "request-id-reused"   // the same request_id for something else
-	CodeEnded         = "run-ended"
-	CodeNoStorm       = "no-storm"          // the storm breaker is not open
-	CodeForbidden     = "forbidden"         // a role is lacking; the detail names it
-	CodeNotAsked      = "not-asked"         // the run does not ask for consent now
-	CodeHalted        = "halted"            // the kill switch can not be turned
-	CodeAudit         = "audit-unavailable" // nothing is started that can not be recorded
-	CodeUnavailable   = "temporal-unavailable"
-	CodeInternal      = "internal"
+	CodeInvalid        = "invalid-request"
+	CodeTooLarge       = "too-large"
+	CodeNoSuchPath     = "no-such-path"
+	CodeNoSuchRunbook  = "no-such-runbook"
+	CodeNoSuchRun      = "no-such-run"
+	CodeNoSuchGameday  = "no-such-gameday"
+	CodeNoSuchDrill    = "no-such-drill"
+	CodeNoSuchSchedule = "no-such-schedule"    // the game day does not run by itself
+	CodeUpstream       = "systems-unavailable" // what injectors reach does not answer
+	CodeParams         = "params"              // parameters of a runbook that do not resolve; `errors` has all
+	CodeChanged        = "document-changed"    // the digest is not that of the loaded document
+	CodeRequestReused  = "request-id-reused"   // the same request_id for something else
+	CodeEnded          = "run-ended"
+	CodeNoStorm        = "no-storm"          // the storm breaker is not open
+	CodeForbidden      = "forbidden"         // a role is lacking; the detail names it
+	CodeNotAsked       = "not-asked"         // the run does not ask for consent now
+	CodeHalted         = "halted"            // the kill switch can not be turned
+	CodeAudit          = "audit-unavailable" // nothing is started that can not be recorded
+	CodeUnavailable    = "temporal-unavailable"
+	CodeInternal       = "internal"
 )
 
 const problemType = "urn:runbook:problem:"

@@ -57,6 +57,30 @@ func (c *Client) SettleDrill(ctx context.Context, id, reason string) error {
 	return c.call(ctx, http.MethodPost, "/drills/"+url.PathEscape(id)+"/settle", api.Ask{Reason: reason}, nil)
 }
 
+// Schedules is when game days run by themselves.
+func (c *Client) Schedules(ctx context.Context) (list []gamedays.Schedule, err error) {
+	return list, c.call(ctx, http.MethodGet, "/schedules", nil, &list)
+}
+
+// PauseSchedule keeps a game day from running by itself.
+func (c *Client) PauseSchedule(ctx context.Context, gameday, reason string) error {
+	return c.tellSchedule(ctx, gameday, "pause", reason)
+}
+
+// UnpauseSchedule lets it run by itself again.
+func (c *Client) UnpauseSchedule(ctx context.Context, gameday, reason string) error {
+	return c.tellSchedule(ctx, gameday, "unpause", reason)
+}
+
+// TriggerSchedule starts a drill now, as the schedule would.
+func (c *Client) TriggerSchedule(ctx context.Context, gameday, reason string) error {
+	return c.tellSchedule(ctx, gameday, "trigger", reason)
+}
+
+func (c *Client) tellSchedule(ctx context.Context, gameday, what, reason string) error {
+	return c.call(ctx, http.MethodPost, "/schedules/"+url.PathEscape(gameday)+"/"+what, api.Ask{Reason: reason}, nil)
+}
+
 // Injections are the faults of ours that are in the systems now.
 func (c *Client) Injections(ctx context.Context) (list []chaos.Injection, err error) {
 	return list, c.call(ctx, http.MethodGet, "/injections", nil, &list)

@@ -70,6 +70,8 @@ type Engine struct {
 	runs          *runs.Service
 	drills        *gamedays.Service
 	attendance    *gamedays.Attendance
+	schedules     *gamedays.Schedules
+	injections    injections
 	reconciler    *reconcile.Reconciler // nil where it is turned off
 	ledger        *admission.Client
 	brief         atomic.Pointer[ledger.Brief] // what the ledger said last
@@ -180,7 +182,10 @@ func (e *Engine) openTemporal(ctx context.Context) (err error) {
 	e.runs = runs.New(e.client, e.hub, e.config.Temporal.TaskQueue)
 	e.drills = gamedays.New(e.client, e.config.Temporal.TaskQueue)
 	e.attendance = gamedays.NewAttendance(e.drills, e.server.url(), e.log)
-	e.metrics.Register(underWay{client: e.client, log: e.log})
+	e.schedules = gamedays.NewSchedules(e.client, e.config.Temporal.TaskQueue, gamedays.SchedulesOptions{
+		Set: e.documents.Gamedays, Missed: e.missedDrills, File: filepath.Join(string(e.config.DataDir), missedName), Log: e.log,
+	})
+	e.metrics.Register(underWay{client: e.client, log: e.log}, missedRuns{e.schedules}, &e.injections)
 	return nil
 }
 
@@ -264,6 +269,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	go e.reconcile(ctx)
 	go e.attendance.Run(ctx)
 	go e.janitor(ctx)
+	if e.token == "" { // one person who acts now keeps no schedules
+		go e.schedules.Run(ctx)
+	}
 	select {
 	case <-ctx.Done():
 		return nil

@@ -24,14 +24,14 @@ func (e *Engine) drillActivities() *drills.Activities {
 	return &drills.Activities{
 		Faults: e.faults, Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Ledger: e.ledger,
 		Halted: e.halted, Plan: e.planDrill, Checks: e.checkDrill, Alerts: e.allAlerts, Runs: e.whatRan, Hook: e.tellHook,
-		Link: e.config.ExternalURL,
+		Link: e.config.ExternalURL, Concluded: newDrillRecorder(e.metrics, e.log).concluded,
 	}
 }
 
 // gamedays is what the interface serves of game days.
 func (e *Engine) gamedays() api.Gamedays {
 	return api.Gamedays{
-		Service: e.drills, Set: e.documents.Gamedays, Faults: e.faults,
+		Service: e.drills, Schedules: e.schedules, Set: e.documents.Gamedays, Faults: e.faults,
 		Load: func(sources diag.Sources) (*gameday.Set, diag.List) {
 			return gameday.Load(sources, e.documents.gamedayOptions(e.documents.Set()))
 		},
@@ -57,7 +57,22 @@ func (e *Engine) checkDrill(ctx context.Context, p gameday.Plan) []gameday.Check
 	if p.Proves != nil {
 		checks = append(checks, e.checkRunbook(p))
 	}
+	if len(p.NotDuring) > 0 {
+		checks = append(checks, e.checkWindows(p))
+	}
 	return checks
+}
+
+// checkWindows keeps scheduled drills out of maintenance windows. One that can
+// not be read counts as open.
+func (e *Engine) checkWindows(p gameday.Plan) gameday.Check {
+	open := e.windows.open(time.Now())
+	for _, name := range p.NotDuring {
+		if slices.Contains(open, name) {
+			return gameday.Check{Name: gameday.CheckWindows, State: gameday.Failed, Text: fmt.Sprintf("the schedule does not start drills during %s, which is open", name)}
+		}
+	}
+	return gameday.Check{Name: gameday.CheckWindows, State: gameday.OK, Text: "none of these is open: " + strings.Join(p.NotDuring, ", ")}
 }
 
 func (e *Engine) checkRunbook(p gameday.Plan) gameday.Check {
@@ -212,6 +227,7 @@ func (e *Engine) janitor(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		e.sweep(ctx)
+		e.injections.count(ctx, e.faults)
 		select {
 		case <-ctx.Done():
 			return

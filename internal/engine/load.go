@@ -16,6 +16,8 @@ import (
 const (
 	dataName  = "runbook-data"
 	auditName = "audit.jsonl"
+	// missedName is which missed runs of game days were reported.
+	missedName = "missed.json"
 )
 
 // LoadConfig reads a config file and reports everything that is wrong with it.

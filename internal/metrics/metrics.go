@@ -52,6 +52,7 @@ type Metrics struct {
 	requestTime  prometheus.Histogram
 	concluded    *prometheus.CounterVec
 	refusals     *prometheus.CounterVec
+	drills       *prometheus.CounterVec
 	firstAction  prometheus.Histogram
 	actions      *prometheus.CounterVec
 	actionTime   *prometheus.HistogramVec
@@ -92,6 +93,7 @@ func (m *Metrics) receiver() {
 
 func (m *Metrics) runs() {
 	m.concluded = m.counters("runbook_runs_concluded_total", "Runs that ended, by runbook and outcome.", "runbook", "outcome")
+	m.drills = m.counters("runbook_drills_total", "Drills that ended, by game day and verdict.", "gameday", "verdict")
 	m.refusals = m.counters("runbook_guard_refusals_total", "Runs that a guard refused, by guard.", "guard")
 	m.firstAction = m.histogram("runbook_alert_to_first_action_seconds",
 		"Time from an alert's startsAt until the first action of its run began.", append(latencies, 60, 120, 300, 600))
@@ -149,6 +151,11 @@ func (m *Metrics) CountReconciled(d Decision, n int) {
 
 // Reconciled records that every Alertmanager was asked what fires, and answered.
 func (m *Metrics) Reconciled() { m.reconciledAt.SetToCurrentTime() }
+
+// DrillConcluded counts a drill that has ended.
+func (m *Metrics) DrillConcluded(gameday, verdict string) {
+	m.drills.WithLabelValues(gameday, verdict).Inc()
+}
 
 // Answered records a message from Alertmanager.
 func (m *Metrics) Answered(status int, took time.Duration) {

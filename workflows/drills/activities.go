@@ -121,11 +121,16 @@ func Register(w worker.Registry, a *Activities) {
 // Clock is the time of the engine.
 func (a *Activities) Clock(context.Context) (time.Time, error) { return time.Now(), nil }
 
-// MakePlan resolves the game day as it is now.
+// MakePlan resolves the game day as it is now, for a drill that nobody else has
+// put on record.
 func (a *Activities) MakePlan(_ context.Context, q Request) (gameday.Plan, error) {
 	p, err := a.Plan(q.Gameday, q.Control)
 	if err != nil {
 		return p, permanent(err)
+	}
+	entry := audit.Entry{Kind: audit.Started, Actor: q.By, Run: q.ID, Runbook: p.Gameday, Digest: p.Digest, Decision: "game day"}
+	if err := a.Audit.Write(entry); err != nil {
+		return p, fmt.Errorf("record the start of the drill: %w", err)
 	}
 	return p, nil
 }

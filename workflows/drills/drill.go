@@ -34,6 +34,9 @@ func WorkflowID(id string) string { return prefix + id }
 // IDOf is the reverse of WorkflowID.
 func IDOf(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, prefix) }
 
+// BySchedule is who asks for a drill that nobody asked for.
+const BySchedule = "schedule"
+
 // NewID names a drill that is asked for now.
 func NewID(gameday string, now time.Time) string {
 	return gameday + "." + now.UTC().Format("20060102-150405.000")
