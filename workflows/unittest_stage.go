@@ -207,7 +207,7 @@ func (o *timedCalls) ExecuteLocalActivity(ctx workflow.Context, name string, arg
 		if err != nil || ready.Target == nil {
 			return time.Time{}
 		}
-		return o.spentOn(ctx, askedBy(q).step+"/"+ready.Target.ID)
+		return o.spentOn(ctx, q.Plan.Document.AllSteps()[q.Step].ID+"/"+ready.Target.ID)
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -32,7 +33,7 @@ before was still under way.`,
 		heading := []string{"GAME DAY", "SCHEDULE", "NEXT", "LAST DRILL", "LATE", "OVERLAP", ""}
 		return p.table(err, output, list, len(list), "no game day runs by itself", heading, func(i int) []string {
 			s := list[i]
-			return []string{s.Gameday, s.Cron + " " + s.Timezone, nextText(s), s.LastDrill, fmt.Sprint(s.Late), fmt.Sprint(s.Overlap), cmpOr(s.Problem, s.Note)}
+			return []string{s.Gameday, s.Cron + " " + s.Timezone, nextText(s), s.LastDrill, fmt.Sprint(s.Late), fmt.Sprint(s.Overlap), cmp.Or(s.Problem, s.Note)}
 		})
 	})
 }

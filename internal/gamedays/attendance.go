@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
@@ -33,8 +33,8 @@ type Attendance struct {
 }
 
 type drill struct {
-	plan     gameday.Plan
-	expected labels.Matchers
+	plan  gameday.Plan
+	sieve gameday.Sieve
 }
 
 // NewAttendance makes an attendance, which Run keeps up to date.
@@ -95,16 +95,11 @@ func (a *Attendance) attend(ctx context.Context, id string) {
 	if err != nil || d.Plan.Gameday == "" {
 		return
 	}
-	one := drill{plan: d.Plan}
-	if e := d.Plan.Expect.Alert; e != nil {
-		for _, text := range e.Matchers {
-			matchers, err := labels.ParseMatchers(text)
-			if err != nil {
-				return // the drill says so itself
-			}
-			one.expected = append(one.expected, matchers...)
-		}
+	sieve, err := d.Plan.Sieve()
+	if err != nil {
+		return // its pre-flight says so
 	}
+	one := drill{plan: d.Plan, sieve: sieve}
 	a.mu.Lock()
 	a.active[id] = one
 	a.mu.Unlock()
@@ -141,20 +136,18 @@ func (a *Attendance) passOn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s := <-a.seen:
-			for _, id := range a.ids() {
+			for id, d := range a.drills() {
+				s.Expected, s.Real = d.sieve.Expected(s.Alert.Labels), d.sieve.Real(s.Alert.Labels)
 				a.report(ctx, id, s)
 			}
 		}
 	}
 }
 
-func (a *Attendance) ids() (ids []string) {
+func (a *Attendance) drills() map[string]drill {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for id := range a.active {
-		ids = append(ids, id)
-	}
-	return ids
+	return maps.Clone(a.active)
 }
 
 const reportTries = 3
@@ -187,21 +180,9 @@ func (a *Attendance) find(runbook string, set map[string]string, is func(gameday
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, d := range a.active {
-		if d.plan.Proves != nil && d.plan.Proves.Runbook == runbook && is(d.plan) && d.expects(set) {
+		if d.plan.Proves != nil && d.plan.Proves.Runbook == runbook && is(d.plan) && d.sieve.Expected(set) {
 			return id
 		}
 	}
 	return ""
-}
-
-func (d drill) expects(set map[string]string) bool {
-	if len(d.expected) == 0 {
-		return false
-	}
-	for _, m := range d.expected {
-		if !m.Matches(set[m.Name]) {
-			return false
-		}
-	}
-	return true
 }

@@ -89,6 +89,9 @@ type Seen struct {
 	At       time.Time      `json:"at"`
 	Decision string         `json:"decision,omitempty"`
 	RunID    string         `json:"run_id,omitempty"`
+	// Expected and Real are what the drill's plan says of such an alert.
+	Expected bool `json:"expected,omitempty"`
+	Real     bool `json:"real,omitempty"`
 	// Body is the message that it came with, cut to size.
 	Body json.RawMessage `json:"body,omitempty"`
 }

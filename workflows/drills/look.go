@@ -180,11 +180,27 @@ func (w *watcher) alerts() {
 		}
 	}
 	w.watched(watch)
+	w.sift(firing)
+}
+
+// sift says what the plan means by each alert. It is done here, because compiling
+// matchers has no place in workflow code.
+func (w *watcher) sift(firing map[string]gameday.Alert) {
+	sieve, err := w.look.Plan.Sieve()
+	if err != nil {
+		w.note(err.Error())
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range firing {
+		one.Expected = sieve.Expected(one.Labels)
 		w.sight.Alerts = append(w.sight.Alerts, one)
+		if sieve.Real(one.Labels) {
+			w.sight.Real = append(w.sight.Real, one.Fingerprint)
+		}
 	}
+	slices.Sort(w.sight.Real)
 	slices.SortFunc(w.sight.Alerts, func(x, y gameday.Alert) int { return x.ActiveSeen.Compare(y.ActiveSeen) })
 }
 

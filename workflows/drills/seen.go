@@ -13,7 +13,7 @@ import (
 // seen takes an alert from the webhook. One in scope that nobody expects is a
 // real incident, which the drill gives way to.
 func (d *drill) seen(s Seen) {
-	a := d.alert(s.Alert.Fingerprint, s.Alert.Labels, s.Alert.StartsAt)
+	a := d.alert(s.Alert.Fingerprint, s.Alert.Labels, s.Alert.StartsAt, s.Expected)
 	d.keepBody(s.Body)
 	if s.Alert.Resolved() {
 		if a.Resolved.IsZero() {
@@ -30,12 +30,12 @@ func (d *drill) seen(s Seen) {
 	if s.RunID != "" {
 		a.RunID = s.RunID
 	}
-	d.yield(a)
+	d.yield(a, s.Real)
 }
 
 // yield aborts the drill for a real alert.
-func (d *drill) yield(a *gameday.Alert) {
-	if d.known[a.Fingerprint] || a.Suppressed || !d.sieve.Real(a.Labels) {
+func (d *drill) yield(a *gameday.Alert, incident bool) {
+	if d.known[a.Fingerprint] || a.Suppressed || !incident {
 		return
 	}
 	d.abort(gameday.AbortAlert, fmt.Sprintf("a real alert in scope: %s (fingerprint %s)", a.Labels["alertname"], a.Fingerprint))
@@ -49,7 +49,7 @@ func (d *drill) keepBody(body json.RawMessage) {
 }
 
 // alert is the entry of an episode, made if it is the first that is heard of it.
-func (d *drill) alert(fingerprint string, set map[string]string, startsAt time.Time) *gameday.Alert {
+func (d *drill) alert(fingerprint string, set map[string]string, startsAt time.Time, expected bool) *gameday.Alert {
 	for i := range d.Evidence.Alerts {
 		a := &d.Evidence.Alerts[i]
 		if a.Fingerprint == fingerprint && a.StartsAt.Equal(startsAt) {
@@ -57,7 +57,7 @@ func (d *drill) alert(fingerprint string, set map[string]string, startsAt time.T
 		}
 	}
 	d.Evidence.Alerts = append(d.Evidence.Alerts, gameday.Alert{
-		Fingerprint: fingerprint, Labels: set, StartsAt: startsAt, Expected: d.sieve.Expected(set),
+		Fingerprint: fingerprint, Labels: set, StartsAt: startsAt, Expected: expected,
 	})
 	return &d.Evidence.Alerts[len(d.Evidence.Alerts)-1]
 }

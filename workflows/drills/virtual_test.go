@@ -96,7 +96,7 @@ func (w *world) look(_ context.Context, l drills.Look) (drills.Sight, error) {
 	}
 	s.Probes = []gameday.Series{series}
 	if at := w.since(w.active); !at.IsZero() {
-		s.Alerts = []gameday.Alert{{Fingerprint: "f1", Labels: expected, StartsAt: w.injected, ActiveSeen: at}}
+		s.Alerts = []gameday.Alert{{Fingerprint: "f1", Labels: expected, Expected: true, StartsAt: w.injected, ActiveSeen: at}}
 	}
 	if at := w.since(w.started); !at.IsZero() {
 		s.Runs = []gameday.Run{w.run(at)}
@@ -143,7 +143,7 @@ func (w *world) tell(after time.Duration, signal string, arg func() any) {
 func (w *world) seen(fingerprint string, set map[string]string) drills.Seen {
 	return drills.Seen{
 		Alert: runbooks.Alert{Status: "firing", Fingerprint: fingerprint, Labels: set, StartsAt: w.injected},
-		At:    w.env.Now(), Decision: "started", Body: []byte(`{}`),
+		At:    w.env.Now(), Decision: "started", Body: []byte(`{}`), Expected: fingerprint == "f1", Real: fingerprint != "f1",
 	}
 }
 

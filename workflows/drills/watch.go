@@ -40,6 +40,7 @@ type Look struct {
 type Sight struct {
 	Probes        []gameday.Series       `json:"probes,omitempty"`
 	Alerts        []gameday.Alert        `json:"alerts,omitempty"` // as Alertmanager has them
+	Real          []string               `json:"real,omitempty"`   // fingerprints of those that are an incident
 	Runs          []gameday.Run          `json:"runs,omitempty"`
 	Interventions []gameday.Intervention `json:"interventions,omitempty"`
 	Watched       []gameday.Watch        `json:"watched,omitempty"`
@@ -81,7 +82,7 @@ func (d *drill) absorb(s Sight) {
 		d.absorbSeries(series)
 	}
 	for _, a := range s.Alerts {
-		d.absorbAlert(a)
+		d.absorbAlert(a, slices.Contains(s.Real, a.Fingerprint))
 	}
 	for _, r := range s.Runs {
 		d.absorbRun(r)
@@ -139,11 +140,11 @@ func (d *drill) feel(probe string, s gameday.Sample) {
 	}
 }
 
-func (d *drill) absorbAlert(seen gameday.Alert) {
+func (d *drill) absorbAlert(seen gameday.Alert, incident bool) {
 	if d.known[seen.Fingerprint] {
 		return
 	}
-	a := d.alert(seen.Fingerprint, seen.Labels, seen.StartsAt)
+	a := d.alert(seen.Fingerprint, seen.Labels, seen.StartsAt, seen.Expected)
 	if a.ActiveSeen.IsZero() {
 		a.ActiveSeen = seen.ActiveSeen
 	}
@@ -151,7 +152,7 @@ func (d *drill) absorbAlert(seen gameday.Alert) {
 		a.Resolved = seen.Resolved
 	}
 	a.Suppressed = a.Suppressed || seen.Suppressed
-	d.yield(a)
+	d.yield(a, incident)
 }
 
 func (d *drill) absorbRun(r gameday.Run) {
