@@ -13,10 +13,20 @@ import (
 	"github.com/runbook-engine/runbook/internal/lab"
 )
 
-// begin runs a statement in a session that does not come back from it.
+// begin runs a statement in a session that does not come back from it, until the
+// test is over: the session is closed only then.
 func begin(t testing.TB, conn *pgx.Conn, statement string) {
 	t.Helper()
-	go func() { _, _ = conn.Exec(context.Background(), statement) }()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = conn.Exec(ctx, statement)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
 }
 
 // queue is a session that holds a lock, a second that waits for it and holds
