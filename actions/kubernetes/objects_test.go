@@ -243,6 +243,10 @@ func TestWhatADescriptionHolds(t *testing.T) {
 	})
 	pod := real.Pods(t, namespace, "app=orders")[0]
 	real.Log(t, "one\ntwo\nthree\n", "panic: out of memory\n")
+	testcluster.Eventually(t, "the kubelet's stand-in knows the pod", func() error {
+		_, err := real.Set.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(t.Context())
+		return err
+	})
 	describe := func(params string) string {
 		return fmt.Sprint(run(t, bind(t, action(t, "kubernetes.describe"), "{namespace: "+namespace+", "+params+"}"), ""))
 	}
