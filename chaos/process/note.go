@@ -56,17 +56,26 @@ func (ns notes) read(id chaos.ID, kind string) (*note, error) {
 	return &n, nil
 }
 
-// write is done when the note is there as a whole.
+// write is done when the note is there as a whole. The engine and its backstop
+// may write the same one at a time, so each writes beside it under a name of its
+// own.
 func (ns notes) write(n note, kind string) error {
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	next := ns.path(n.ID, kind) + ".next"
-	if err := os.WriteFile(next, text, 0o600); err != nil {
+	next, err := os.CreateTemp(ns.Dir, string(n.ID)+kind+".*.next")
+	if err != nil {
 		return err
 	}
-	return os.Rename(next, ns.path(n.ID, kind))
+	_, err = next.Write(text)
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(next.Name(), ns.path(n.ID, kind))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
+	}
+	return nil
 }
 
 func (ns notes) remove(id chaos.ID, kind string) error {
