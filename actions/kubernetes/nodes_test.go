@@ -142,5 +142,5 @@ func TestADrainOfANodeThatIsGoneSaysWhy(t *testing.T) {
 		t.Errorf("%+v, %d healthy", s.Targets, *s.Healthy)
 	}
 	_, err := tryRun(t, b, "run/1")
-	refused(t, err, actions.ClassPermanent, "drain node node-3: after 2s ", " pods are left: "+namespace+"/web-", "it was asked to go, and its node has not ended it")
+	refused(t, err, actions.ClassPermanent, "drain node node-3: after 2s ", " pods are left: ", namespace+"/web-", "it was asked to go, and its node has not ended it")
 }

@@ -234,7 +234,8 @@ func TestOnlyWhatTheConnectionAllowsIsPatched(t *testing.T) {
 
 func TestWhatADescriptionHolds(t *testing.T) {
 	namespace := real.Namespace(t)
-	real.Create(t, namespace, "orders", 1, testcluster.Of("crashing.test/app"))
+	// A node that another test has lost serves no logs.
+	real.Create(t, namespace, "orders", 1, testcluster.Of("crashing.test/app"), onNode("node-1"))
 	awaitPods(t, namespace, "app=orders", "crashing pod", func(pods []corev1.Pod) error {
 		if len(pods) == 0 || len(pods[0].Status.ContainerStatuses) == 0 {
 			return fmt.Errorf("%d pods", len(pods))
@@ -252,7 +253,7 @@ func TestWhatADescriptionHolds(t *testing.T) {
 	}
 	for params, wants := range map[string][]string{
 		"kind: deployment, name: orders":                             {"Available=False MinimumReplicasUnavailable", "1x Normal ScalingReplicaSet: Scaled up replica set orders-", "log:]"},
-		"kind: pod, name: " + pod.Name:                               {"Ready=False ContainersNotReady", "app: ready=false, 4 restarts, waits: CrashLoopBackOff", "ended with exit code 2: Error", "Normal Scheduled: Successfully assigned"},
+		"kind: pod, name: " + pod.Name:                               {"Ready=False ContainersNotReady", "app: ready=false, 4 restarts, waits: CrashLoopBackOff", "ended with exit code 2: Error"},
 		"kind: pod, log_lines: 2, name: " + pod.Name:                 {"log:two\nthree\n"},
 		"kind: pod, log_lines: 9, previous: true, name: " + pod.Name: {"log:panic: out of memory\n"},
 	} {
