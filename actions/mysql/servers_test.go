@@ -128,7 +128,8 @@ func start(t testing.TB, options ...string) *instance {
 	id := strconv.Itoa(nextID())
 	s.Server, err = child.RunOnFreePorts(t.Context(), 1, func(ports []int) child.Program {
 		s.address = child.Address(ports[0])
-		arguments := append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--socket=s.sock", "--pid-file=pid",
+		// A server that starts removes the temporary tables of the others in its tmpdir.
+		arguments := append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--tmpdir=" + dir, "--socket=s.sock", "--pid-file=pid",
 			"--port=" + strconv.Itoa(ports[0]), "--bind-address=127.0.0.1", "--skip-name-resolve", "--init-file=" + filepath.Join(dir, "init.sql"),
 			"--server-id=" + id, "--log-bin=bin", "--log-slave-updates", "--gtid-strict-mode", "--slave-net-timeout=2", "--innodb-temp-data-file-path=ibtmp1:1M:autoextend", "--performance-schema=0",
 			"--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--innodb-flush-log-at-trx-commit=0", "--innodb-fast-shutdown=2"}, options...)
