@@ -86,7 +86,7 @@ type caller struct {
 }
 
 func (c caller) targets(ctx context.Context, call Call) (actions.Selection, error) {
-	defer beat(ctx, nil)()
+	defer Beat(ctx, nil)()
 	defer c.keepLease(ctx, call.Run, call.Token)()
 	defer c.changed(call.Run)
 	bound, err := c.bind(call.With)
@@ -100,7 +100,7 @@ func (c caller) targets(ctx context.Context, call Call) (actions.Selection, erro
 func (c caller) run(ctx context.Context, call Call) (Answer, error) {
 	clock := c.clockOf()
 	answer := Answer{StartedAt: clock.now(), Attempt: int(activity.GetInfo(ctx).Attempt)}
-	defer beat(ctx, nil)()
+	defer Beat(ctx, nil)()
 	defer c.changed(call.Run)
 	c.changed(call.Run)
 	bound, err := c.bind(call.With)
@@ -130,7 +130,7 @@ func (c caller) run(ctx context.Context, call Call) (Answer, error) {
 }
 
 func (c caller) undo(ctx context.Context, call Call) error {
-	defer beat(ctx, nil)()
+	defer Beat(ctx, nil)()
 	defer c.changed(call.Run)
 	bound, err := c.bind(call.With)
 	if err != nil {
@@ -210,13 +210,14 @@ func coded(err error) error {
 }
 
 const (
-	heartbeatTimeout = 5 * time.Second
+	// HeartbeatTimeout is how long an activity that beats may be silent.
+	HeartbeatTimeout = 5 * time.Second
 	heartbeatEvery   = time.Second
 )
 
-// beat tells the server that the activity lives, so that a dead worker is
+// Beat tells the server that the activity lives, so that a dead worker is
 // noticed and a cancellation arrives. The function it returns ends it.
-func beat(ctx context.Context, details func() any) (stop func()) {
+func Beat(ctx context.Context, details func() any) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		ticker := time.NewTicker(heartbeatEvery)

@@ -40,7 +40,7 @@ func (r *remediation) acceptance(i int, p runbooks.Prepared, targets []actions.T
 }
 
 func (c caller) ask(ctx context.Context, asking Asking) (refused Refusals, err error) {
-	defer beat(ctx, nil)()
+	defer Beat(ctx, nil)()
 	bound, err := c.bind(asking.Call.With)
 	if err != nil {
 		return refused, err

@@ -65,7 +65,7 @@ func (c caller) check(ctx context.Context, watch Watch) (Seen, error) {
 			w.seen = earlier
 		}
 	}
-	defer beat(ctx, func() any { return w.snapshot() })()
+	defer Beat(ctx, func() any { return w.snapshot() })()
 	defer c.keepLease(ctx, watch.Run, watch.Token)()
 	defer c.changed(watch.Run)
 	return w.loop(ctx)

@@ -51,7 +51,7 @@ func retries(attempts int32) *temporal.RetryPolicy {
 func options(ctx workflow.Context, limit time.Duration, attempts int32) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: limit + grace,
-		HeartbeatTimeout:    heartbeatTimeout,
+		HeartbeatTimeout:    HeartbeatTimeout,
 		RetryPolicy:         retries(attempts),
 		WaitForCancellation: true,
 	})

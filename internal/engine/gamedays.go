@@ -24,7 +24,7 @@ func (e *Engine) drillActivities() *drills.Activities {
 	return &drills.Activities{
 		Faults: e.faults, Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Ledger: e.ledger,
 		Halted: e.halted, Plan: e.planDrill, Checks: e.checkDrill, Alerts: e.allAlerts, Runs: e.whatRan, Hook: e.tellHook,
-		Link: e.config.ExternalURL, Concluded: newDrillRecorder(e.metrics, e.log).concluded,
+		Concluded: newDrillRecorder(e.metrics, e.log).concluded,
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -59,8 +58,6 @@ type Activities struct {
 	Hook func(context.Context, HookCall) error
 	// Concluded is told how a drill ended. It may be told twice.
 	Concluded func(Result)
-	// Link is where the engine is reached from outside, for messages.
-	Link string
 }
 
 // FaultCall is one use of a fault.
@@ -137,7 +134,7 @@ func (a *Activities) MakePlan(_ context.Context, q Request) (gameday.Plan, error
 
 // Inject brings a fault about, on targets that were counted the moment before.
 func (a *Activities) Inject(ctx context.Context, c FaultCall) (Injected, error) {
-	defer beat(ctx)()
+	defer workflows.Beat(ctx, nil)()
 	out := Injected{Tries: int(activity.GetInfo(ctx).Attempt)}
 	if halted := a.Halted(); halted != "" {
 		return out, permanent(errors.New(halted))
@@ -164,7 +161,7 @@ func (a *Activities) Inject(ctx context.Context, c FaultCall) (Injected, error) 
 
 // Heal ends a fault and reads back that nothing of it is left.
 func (a *Activities) Heal(ctx context.Context, c FaultCall) (Healed, error) {
-	defer beat(ctx)()
+	defer workflows.Beat(ctx, nil)()
 	bound, err := a.bind(c.Fault)
 	if err != nil {
 		return Healed{}, err
@@ -304,30 +301,3 @@ func message(err error) string {
 		return err.Error()
 	}
 }
-
-const (
-	heartbeatTimeout = 5 * time.Second
-	heartbeatEvery   = time.Second
-)
-
-// beat tells the server that the activity lives. The function it returns ends it.
-func beat(ctx context.Context) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(heartbeatEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
-			}
-		}
-	}()
-	return func() { close(done) }
-}
-
-func duration(d model.Duration) time.Duration { return time.Duration(d) }

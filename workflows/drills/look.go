@@ -10,6 +10,7 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/ledger"
+	"github.com/runbook-engine/runbook/workflows"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 // Look looks at everything for a while: probes, alerts, runs, and which targets
 // there are.
 func (a *Activities) Look(ctx context.Context, l Look) (Sight, error) {
-	defer beat(ctx)()
+	defer workflows.Beat(ctx, nil)()
 	w := &watcher{Activities: a, look: l, until: time.Now().Add(chunk), notGood: map[string]time.Time{}}
 	for probe, since := range l.NotGood {
 		w.notGood[probe] = since
@@ -80,7 +81,7 @@ func (w *watcher) rest(next time.Time) bool {
 
 func (w *watcher) probe(p gameday.PlanProbe) {
 	series := gameday.Series{ID: p.ID}
-	next := w.look.Last[p.ID].Add(duration(p.Every))
+	next := w.look.Last[p.ID].Add(time.Duration(p.Every))
 	for w.rest(next) {
 		asked := time.Now()
 		sample := w.sample(p, asked)
@@ -89,7 +90,7 @@ func (w *watcher) probe(p gameday.PlanProbe) {
 		}
 		series.Samples = append(series.Samples, sample)
 		w.felt(p, sample)
-		next = asked.Add(duration(p.Every))
+		next = asked.Add(time.Duration(p.Every))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +100,7 @@ func (w *watcher) probe(p gameday.PlanProbe) {
 // sample looks once. What a look gave is kept where it says something new.
 func (w *watcher) sample(p gameday.PlanProbe, asked time.Time) gameday.Sample {
 	s := gameday.Sample{At: asked, State: p.NoAnswer}
-	ctx, cancel := context.WithTimeout(w.ctx, duration(p.Limit))
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(p.Limit))
 	defer cancel()
 	output, err := w.read(ctx, p)
 	s.Took = time.Since(asked)
@@ -151,7 +152,7 @@ func (w *watcher) felt(p gameday.PlanProbe, s gameday.Sample) {
 	}
 	since, not := w.notGood[p.ID]
 	w.mu.Unlock()
-	if not && s.End().Sub(since) >= duration(p.AbortAfter) {
+	if not && s.End().Sub(since) >= time.Duration(p.AbortAfter) {
 		w.stop(gameday.AbortProbe, fmt.Sprintf("%s was not good for %s", p.ID, p.AbortAfter))
 	}
 }

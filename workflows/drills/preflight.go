@@ -10,6 +10,7 @@ import (
 	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/ledger"
+	"github.com/runbook-engine/runbook/workflows"
 )
 
 // Ready is what was found before anything was touched.
@@ -23,8 +24,8 @@ type Ready struct {
 // can not be answered is unknown, and an unknown answer is none. The lock is
 // taken last, when nothing else speaks against the drill.
 func (a *Activities) Preflight(ctx context.Context, t Task) (Ready, error) {
-	defer beat(ctx)()
-	ready, _ := a.Survey(ctx, t.ID, t.Plan)
+	defer workflows.Beat(ctx, nil)()
+	ready := a.Survey(ctx, t.ID, t.Plan)
 	for _, c := range ready.Checks {
 		if c.State != gameday.OK {
 			return ready, nil
@@ -36,13 +37,10 @@ func (a *Activities) Preflight(ctx context.Context, t Task) (Ready, error) {
 }
 
 // Survey is the pre-flight without the lock: what `plan` shows of a game day.
-func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) (Ready, map[string]chaos.Selection) {
+func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) Ready {
 	ready := Ready{Checks: []gameday.Check{a.halt()}}
-	selections := map[string]chaos.Selection{}
 	for _, f := range p.Faults {
-		selection, check := a.targets(ctx, p, f)
-		selections[f.ID] = selection
-		ready.Checks = append(ready.Checks, check)
+		ready.Checks = append(ready.Checks, a.targets(ctx, p, f))
 	}
 	ready.Checks = append(ready.Checks, a.free(ctx, id))
 	quiet, firing := a.quiet(ctx, p)
@@ -50,7 +48,7 @@ func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) (Rea
 	if a.Checks != nil {
 		ready.Checks = append(ready.Checks, a.Checks(ctx, p)...)
 	}
-	return ready, selections
+	return ready
 }
 
 func (a *Activities) halt() gameday.Check {
@@ -61,23 +59,23 @@ func (a *Activities) halt() gameday.Check {
 }
 
 // targets counts what a fault would touch, against the limits.
-func (a *Activities) targets(ctx context.Context, p gameday.Plan, f gameday.PlanFault) (chaos.Selection, gameday.Check) {
+func (a *Activities) targets(ctx context.Context, p gameday.Plan, f gameday.PlanFault) gameday.Check {
 	c := gameday.Check{Name: "targets of " + f.ID, State: gameday.OK}
 	bound, err := a.bind(f)
 	if err != nil {
 		c.State, c.Text = gameday.Failed, message(err)
-		return chaos.Selection{}, c
+		return c
 	}
 	selection, err := bound.Targets(ctx)
 	if err != nil {
 		c.State, c.Text = gameday.Unknown, err.Error()
-		return selection, c
+		return c
 	}
 	c.Text = fmt.Sprintf("%d of %d: %s", len(selection.Targets), selection.Population, strings.Join(selection.IDs(), ", "))
-	if err := p.Limits.Check(selection, duration(f.For)); err != nil {
+	if err := p.Limits.Check(selection, time.Duration(f.For)); err != nil {
 		c.State, c.Text = gameday.Failed, err.Error()
 	}
-	return selection, c
+	return c
 }
 
 // free: no fault of another drill is in the systems.
@@ -146,7 +144,7 @@ func (a *Activities) take(ctx context.Context, t Task) (gameday.Check, int64) {
 
 // Rehearse is Survey with one look of each probe: what a drill would meet now.
 func (a *Activities) Rehearse(ctx context.Context, p gameday.Plan) []gameday.Check {
-	ready, _ := a.Survey(ctx, "", p)
+	ready := a.Survey(ctx, "", p)
 	w := &watcher{Activities: a, ctx: ctx}
 	for _, probe := range p.Steady {
 		s := w.sample(probe, time.Now())

@@ -232,10 +232,10 @@ func (d *drill) injectAndWatch() {
 // may be in the system is on record before the injector is called.
 func (d *drill) injectAt(i int, after time.Duration) {
 	f := d.Plan.Faults[i]
-	at := len(d.Evidence.Injections)
-	now := d.clock(d.always)
 	if after == 0 {
-		d.Evidence.Injections = append(d.Evidence.Injections, d.request(f, now))
+		requested := d.request(f, d.clock(d.always))
+		at := len(d.Evidence.Injections)
+		d.Evidence.Injections = append(d.Evidence.Injections, requested)
 		workflow.Go(d.watching, func(ctx workflow.Context) { d.inject(ctx, i, at) })
 		return
 	}
@@ -274,16 +274,10 @@ func (d *drill) inject(ctx workflow.Context, i, at int) {
 		return
 	}
 	injection.Injected = done.At
-	d.Phase = later(d.Phase, Watching)
-	d.hook(ctx, "injected")
-}
-
-// later never goes back from healing.
-func later(now, next Phase) Phase {
-	if now == Injecting {
-		return next
+	if d.Phase == Injecting {
+		d.Phase = Watching
 	}
-	return now
+	d.hook(ctx, "injected")
 }
 
 func (d *drill) call(i, at int) FaultCall {
@@ -345,7 +339,7 @@ func (d *drill) local(ctx workflow.Context, name string, out any, args ...any) e
 // within is how activities of a drill are called: with a limit for one attempt.
 func (d *drill) within(ctx workflow.Context, limit time.Duration, attempts int32) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: limit, HeartbeatTimeout: heartbeatTimeout,
+		StartToCloseTimeout: limit, HeartbeatTimeout: workflows.HeartbeatTimeout,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumInterval: 5 * time.Second, MaximumAttempts: attempts},
 	})
 }
