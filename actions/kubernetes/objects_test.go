@@ -263,6 +263,9 @@ func TestWhatADescriptionHolds(t *testing.T) {
 			}
 		}
 	}
+	if got := describe("kind: pod, log_lines: 1, container: sidecar, name: " + pod.Name); !strings.Contains(got, "CrashLoopBackOff") || !strings.Contains(got, "container sidecar is not valid for pod") {
+		t.Errorf("without a log: %s", got)
+	}
 	_, problems := named(t, System(nil), "kubernetes.describe").Bind([]byte("{namespace: shop, kind: job, name: x, log_lines: 3}"))
 	if err := problems.Err(); err == nil || !strings.Contains(err.Error(), "only a pod has a log") {
 		t.Errorf("%v", err)

@@ -87,6 +87,13 @@ func codeOf(err error) int {
 	return 0
 }
 
+// Answered reports an error in which the server said why it can not do this
+// now. A missing right is none, nor is an answer that never came.
+func Answered(err error) bool {
+	code := codeOf(err)
+	return code != 0 && code != http.StatusUnauthorized && code != http.StatusForbidden
+}
+
 // isRefusal reports an answer that will be the same next time.
 func isRefusal(code int) bool {
 	switch code {

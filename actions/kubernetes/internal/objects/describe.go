@@ -44,6 +44,7 @@ type describeResult struct {
 	Containers []string `json:"containers" doc:"Of a pod: the state of each container."`
 	Events     []string `json:"events" doc:"The last events of the object, the newest last: how often, type, reason and message."`
 	Log        string   `json:"log" doc:"The end of the log, when it was asked for."`
+	NoLog      string   `json:"no_log" doc:"Why the log could not be read, as of a container that has not started or a lost node; empty when it was."`
 }
 
 func (s system) describeAction() actions.Action {
@@ -87,6 +88,9 @@ func (s system) describe(ctx context.Context, _ actions.Key, _ actions.Target, p
 	}
 	if p.LogLines > 0 {
 		result.Log, err = logTail(ctx, c, p)
+		if cluster.Answered(err) {
+			result.NoLog, err = err.Error(), nil
+		}
 	}
 	return result, err
 }
