@@ -29,6 +29,7 @@ type house struct {
 	pause   time.Duration
 	hushed  []string // silences made and ended
 	sick    map[string]bool
+	gates   map[string]chan struct{} // per lamp, what its calls wait for; set before the first
 }
 
 func newHouse(lamps ...string) *house {
@@ -143,6 +144,13 @@ func (h *house) light(ctx context.Context, key actions.Key, t actions.Target, _ 
 	name := strings.TrimPrefix(t.ID, "lamp/")
 	h.enter()
 	defer h.leave()
+	if gate := h.gates[name]; gate != nil {
+		select {
+		case <-ctx.Done():
+			return lampState{}, ctx.Err()
+		case <-gate:
+		}
+	}
 	if h.pause > 0 {
 		select {
 		case <-ctx.Done():
@@ -165,6 +173,12 @@ func (h *house) light(ctx context.Context, key actions.Key, t actions.Target, _ 
 		return lampState{}, answers[0]
 	}
 	return lampState{On: true}, nil
+}
+
+func (h *house) working() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy
 }
 
 func (h *house) enter() {

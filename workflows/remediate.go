@@ -102,6 +102,8 @@ type remediation struct {
 	first  *Ready  // the first step, as it was prepared with the decision
 	read   *Answer // of the step under way, where preparing it has read it
 
+	working         []string     // targets that the ledger has as under remedy
+	counted         time.Time    // when the selection of the step under way was asked for
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cluster"
@@ -56,11 +58,20 @@ func (s system) selectPods(ctx context.Context, connection string, choice podCho
 		return actions.Selection{}, actions.Permanent(c.Errorf("%w", err))
 	}
 	healthy := cluster.CountReady(all)
-	selection := actions.Selection{Population: len(all), Healthy: &healthy}
+	selection := actions.Selection{Name: choice.population(c.Name), Population: len(all), Healthy: &healthy}
 	for _, pod := range chosen {
 		selection.Targets = append(selection.Targets, cluster.PodTarget(pod, now))
 	}
 	return selection, nil
+}
+
+// population is the same however its selector is written.
+func (p podChoice) population(connection string) string {
+	name := path.Join("pod", connection, p.namespace)
+	if selector, err := labels.Parse(string(p.selector)); err == nil && !selector.Empty() {
+		name += "/" + selector.String()
+	}
+	return name
 }
 
 func (p podChoice) of(all []*corev1.Pod, now time.Time) []*corev1.Pod {
