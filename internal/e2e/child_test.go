@@ -15,6 +15,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 
+	"github.com/runbook-engine/runbook/chaos/backstop"
+	"github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/engine"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
@@ -28,6 +30,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if code, ours := backstop.Main(os.Args[1:], std.Modes()...); ours {
+		os.Exit(code)
+	}
 	switch {
 	case os.Getenv(beEngine) != "":
 		os.Exit(exit(runEngine(os.Getenv(beEngine))))
