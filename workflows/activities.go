@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -53,7 +54,8 @@ type Activities struct {
 	// Concluded is told how a run ended. It may be told twice.
 	Concluded func(run.Run)
 
-	clock func() clock // the world's unless set
+	clock   func() clock // the world's unless set
+	crowded atomic.Bool  // the last run that asked the ledger has to wait, or was refused
 }
 
 // Call is one use of an action on one target.

@@ -24,6 +24,7 @@ type house struct {
 	fail    map[string][]error // per lamp, what the next calls answer after they acted
 	refuse  map[string]error   // per lamp, what every call answers, without acting
 	broken  bool               // the probe can not tell
+	counted int
 	busy    int
 	busiest int
 	pause   time.Duration
@@ -209,6 +210,7 @@ func (h *house) darken(_ context.Context, key actions.Key, t actions.Target, _ l
 func (h *house) count(context.Context, actions.Key, actions.Target, actions.Nothing) (countResult, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.counted++
 	if h.broken {
 		return countResult{}, errors.New("count lamps: the meter does not answer")
 	}
@@ -219,6 +221,12 @@ func (h *house) count(context.Context, actions.Key, actions.Target, actions.Noth
 		}
 	}
 	return countResult{Value: float64(n)}, nil
+}
+
+func (h *house) looks() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counted
 }
 
 func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) (actions.Nothing, error) {
