@@ -39,7 +39,7 @@ steady:
 faults:
   - {id: lock, inject: postgres.hold_lock, with: {database: app, table: orders}, for: 2m}
 expect:
-  alert: {matchers: ['alertname="DBPoolExhausted"'], within: 30s}
+  alert: {matchers: ['alertname="DBPoolExhausted"'], within: 1m}
   runbook: {outcome: fixed, steps: [release], within: 15s}
   recovered: {within: 1m, hold: 3s, because: runbook}
 hooks: {webhook: desk, grafana: desk}
