@@ -26,9 +26,9 @@ type Activities struct {
 	Catalog   *actions.Catalog
 	Evaluator *runbooks.Evaluator
 	Audit     *audit.Log
-	// Escalation names the connection by which people are told; without it the
+	// Alertmanagers names the connections in which pages are held; without any, the
 	// only one.
-	Escalation string
+	Alertmanagers []string
 	// Link is where the engine is reached from outside, for messages.
 	Link string
 	// Windows names the maintenance windows that are open at a time.

@@ -29,6 +29,7 @@ type house struct {
 	busiest int
 	pause   time.Duration
 	hushed  []string // silences made and ended
+	deaf    string   // the Alertmanager that takes no silence
 	sick    map[string]bool
 	gates   map[string]chan struct{} // per lamp, what its calls wait for; set before the first
 }
@@ -73,6 +74,8 @@ type silenceParams struct {
 	Matchers []string       `json:"matchers" doc:"Matchers."`
 	Duration model.Duration `json:"duration" doc:"Duration."`
 	Comment  string         `json:"comment" doc:"Comment."`
+	// Connection is whose silence it is.
+	Connection string `json:"connection,omitempty" optional:"true" doc:"Connection."`
 }
 
 func (h *house) system() actions.System {
@@ -230,12 +233,15 @@ func (h *house) looks() int {
 }
 
 func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) (actions.Nothing, error) {
+	if p.Connection != "" && p.Connection == h.deaf {
+		return actions.Nothing{}, actions.Permanent(errors.New("it does not listen"))
+	}
 	h.set(func() { h.hushed = append(h.hushed, "hush "+strings.Join(p.Matchers, ",")) })
 	return actions.Nothing{}, nil
 }
 
-func (h *house) unhush(context.Context, actions.Key, actions.Target, silenceParams) error {
-	h.set(func() { h.hushed = append(h.hushed, "unhush") })
+func (h *house) unhush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) error {
+	h.set(func() { h.hushed = append(h.hushed, strings.TrimSpace("unhush "+p.Connection)) })
 	return nil
 }
 

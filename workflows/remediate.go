@@ -115,7 +115,6 @@ type remediation struct {
 	relapses        int          // how often the alert ended and fired again
 	alertOver       bool         // by what Alertmanager said last
 	timeUp          string       // why the remedy under way begins nothing more
-	held            *Call        // the silence on the alert, while the run works
 	turn, decisions workflow.ReceiveChannel
 
 	failed  []string // steps that failed
@@ -251,13 +250,14 @@ func (r *remediation) stopped() bool {
 }
 
 func (r *remediation) carryOut() {
-	told := r.tellOverride()
+	told, released := r.tellOverride(), func() {}
 	if r.decide() {
-		r.hold()
+		var letGo func()
+		letGo, released = r.hold()
 		r.act()
+		letGo()
 	}
 	r.run.Phase = run.Concluding
-	r.letGo()
 	if r.run.Outcome == "" {
 		r.run.Outcome, r.run.OutcomeReason = r.outcome()
 	}
@@ -266,6 +266,7 @@ func (r *remediation) carryOut() {
 	r.tell()
 	r.release()
 	told()
+	released()
 	r.end()
 	r.record()
 }
