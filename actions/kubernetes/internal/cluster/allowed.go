@@ -1,25 +1,69 @@
 package cluster
 
 import (
+	"encoding/json"
+	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/runbook-engine/runbook/internal/argv"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/document"
 )
 
-// Allowed is a kind of object that may be patched, and where.
+// Allowed is a kind of object that may be patched, where, and what of it.
 type Allowed struct {
 	Resource   string   `json:"resource" doc:"Plural and group, with a point between; of the core group the plural only." example:"destinationrules.networking.istio.io"`
 	Namespaces []string `json:"namespaces" min:"1" doc:"Namespaces in which it may be; * stands for any text." example:"[shop]"`
+	Fields     []string `json:"fields" min:"1" pattern:"^/" doc:"JSON pointers (RFC 6901) of the fields that may change, with all that is below them. They do not reach into lists." example:"[/spec/trafficPolicy/outlierDetection]"`
 }
 
 // Allows reports whether the object is of the kind, in one of the namespaces.
 func (a Allowed) Allows(o Object) bool {
 	return a.Resource == o.GroupResource().String() && inAny(a.Namespaces, o.Namespace)
 }
+
+// covers reports a field that may change.
+func (a Allowed) covers(pointer string) bool {
+	return slices.ContainsFunc(a.Fields, func(field string) bool {
+		return pointer == field || strings.HasPrefix(pointer, strings.TrimSuffix(field, "/")+"/")
+	})
+}
+
+// Outside is the first field that a change touches and that none of the rules for
+// its object covers; empty when there is none.
+func Outside(rules []Allowed, before, after *unstructured.Unstructured) (string, error) {
+	patch, err := difference(before, after)
+	if err != nil {
+		return "", err
+	}
+	var changed any
+	if err := json.Unmarshal(patch, &changed); err != nil {
+		return "", err
+	}
+	return outside(rules, "", changed), nil
+}
+
+func outside(rules []Allowed, pointer string, changed any) string {
+	if slices.ContainsFunc(rules, func(a Allowed) bool { return a.covers(pointer) }) {
+		return ""
+	}
+	fields, nested := changed.(map[string]any)
+	if !nested || len(fields) == 0 {
+		return pointer
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if found := outside(rules, pointer+"/"+escaped.Replace(name), fields[name]); found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
+var escaped = strings.NewReplacer("~", "~0", "/", "~1")
 
 // inAny matches a namespace; a malformed pattern matches nothing.
 func inAny(patterns []string, namespace string) bool {
