@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/runbook-engine/runbook/internal/argv"
@@ -36,7 +37,15 @@ func (a Allowed) covers(pointer string) bool {
 // Outside is the first field that a change touches and that none of the rules for
 // its object covers; empty when there is none.
 func Outside(rules []Allowed, before, after *unstructured.Unstructured) (string, error) {
-	patch, err := difference(before, after)
+	from, err := before.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	to, err := after.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	patch, err := jsonpatch.CreateMergePatch(from, to)
 	if err != nil {
 		return "", err
 	}
