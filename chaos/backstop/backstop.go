@@ -9,6 +9,7 @@ package backstop
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,16 +18,20 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // argument is the first one of a child's command line; the mode comes next.
 const argument = "fault-backstop"
 
 // Mode is one thing that children do: they are named by it on their command
-// line. Run ends when the child's work is done.
+// line. Run ends when the child's work is done. Last bounds how long that may take
+// once nobody is there any more, a minute unless set: then the process ends,
+// whatever it does.
 type Mode struct {
 	Name string
 	Run  func(Life) error
+	Last time.Duration
 }
 
 // Life is what a child knows.
@@ -68,6 +73,7 @@ func Main(args []string, modes ...Mode) (code int, ours bool) {
 func run(m Mode, in io.Reader, out io.Writer) int {
 	life, err := begin(in, out)
 	if err == nil {
+		go outlive(life.Orphaned, cmp.Or(m.Last, time.Minute))
 		err = m.Run(life)
 	}
 	if err != nil {
@@ -80,6 +86,7 @@ func run(m Mode, in io.Reader, out io.Writer) int {
 func begin(in io.Reader, out io.Writer) (Life, error) {
 	// A child whose engine is gone writes to nobody; that must not kill it.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	parent := os.Getppid()
 	told := bufio.NewReader(in)
 	spec, err := readSpec(told)
 	if err != nil {
@@ -90,8 +97,30 @@ func begin(in io.Reader, out io.Writer) (Life, error) {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGTERM, syscall.SIGINT)
 	go func() { <-asked; end() }()
+	go func() { loseParent(parent); end() }()
 	go func() { _, _ = io.Copy(io.Discard, told); end() }()
 	return Life{spec, orphaned, out}, nil
+}
+
+// outlive ends a process that has not put things in order in time: nobody is left
+// who would end it.
+func outlive(orphaned <-chan struct{}, last time.Duration) {
+	<-orphaned
+	time.Sleep(last)
+	os.Exit(exitLate)
+}
+
+const (
+	exitLate    = 3
+	parentEvery = time.Second
+)
+
+// loseParent returns when the engine has died. Its end of our standard input may
+// be open still, in a process that it had started.
+func loseParent(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(parentEvery)
+	}
 }
 
 func readSpec(told *bufio.Reader) (json.RawMessage, error) {

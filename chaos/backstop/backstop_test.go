@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,9 +75,48 @@ func engine(life backstop.Life) error {
 	select {}
 }
 
+// clumsy is an engine that has started another process, which holds the child's
+// standard input open as well.
+func clumsy(life backstop.Life) error {
+	in, alive, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	child := exec.Command(os.Args[0], "fault-backstop", "note", "test")
+	child.Stdin = in
+	holder := exec.Command("sleep", "300")
+	holder.ExtraFiles = []*os.File{alive}
+	if err := errors.Join(child.Start(), holder.Start()); err != nil {
+		return err
+	}
+	var n note
+	if err := json.Unmarshal(life.Spec, &n); err != nil {
+		return err
+	}
+	if err := (note{File: n.File + ".holder"}).write(fmt.Sprint(holder.Process.Pid)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(alive, string(life.Spec)); err != nil {
+		return err
+	}
+	if err := life.Ready(); err != nil {
+		return err
+	}
+	select {}
+}
+
+// stuck never puts things in order.
+func stuck(life backstop.Life) error {
+	if err := errors.Join(keepNote(life), life.Ready()); err != nil {
+		return err
+	}
+	select {}
+}
+
 func TestMain(m *testing.M) {
 	code, ours := backstop.Main(os.Args[1:], backstop.Mode{Name: "note", Run: keepNote},
-		backstop.Mode{Name: "renew", Run: renew}, backstop.Mode{Name: "engine", Run: engine})
+		backstop.Mode{Name: "renew", Run: renew}, backstop.Mode{Name: "engine", Run: engine},
+		backstop.Mode{Name: "clumsy", Run: clumsy}, backstop.Mode{Name: "stuck", Run: stuck, Last: 100 * time.Millisecond})
 	if !ours {
 		code = m.Run()
 	}
@@ -173,4 +213,28 @@ func TestAChildOutlivesItsEngineByItsLastActOnly(t *testing.T) {
 	c.Kill()
 	eventually(t, "the child has put things in order", func() bool { return strings.HasSuffix(read(t, file), "\nended\n") })
 	eventually(t, "the child is gone", func() bool { return exec.Command("kill", "-0", fmt.Sprint(pid)).Run() != nil })
+}
+
+// The end of the standard input is one sign of the engine's death; that it is no
+// more the parent is another.
+func TestAChildSeesItsEnginesDeathAlsoBehindAnOpenInput(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "note")
+	c := start(t, "clumsy", note{File: file})
+	t.Cleanup(func() {
+		if holder, err := strconv.Atoi(strings.TrimSpace(read(t, file+".holder"))); err == nil {
+			_ = syscall.Kill(holder, syscall.SIGKILL)
+		}
+	})
+	eventually(t, "the child has begun", func() bool { return strings.HasPrefix(read(t, file), "began ") })
+	c.Kill()
+	eventually(t, "the child has put things in order", func() bool { return strings.HasSuffix(read(t, file), "\nended\n") })
+}
+
+func TestAChildThatIsStuckEndsAllTheSame(t *testing.T) {
+	c := start(t, "stuck", note{File: filepath.Join(t.TempDir(), "note")})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Release(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("released: %v", err)
+	}
 }
