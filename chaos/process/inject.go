@@ -139,14 +139,24 @@ func (i *injector) recover(ctx context.Context, process string, id chaos.ID) err
 	child := i.watched[id]
 	i.mu.Unlock()
 	if child != nil {
-		if child.Release(ctx) != nil { // then by force
-			child.Kill()
-		}
+		letGo(ctx, child)
 	}
 	if err := c.release(id); err != nil {
 		return c.failure("continue", err)
 	}
 	return nil
+}
+
+// letsGoWithin is how long a child may take to let go; then it goes by force, and
+// its note says what it held.
+const letsGoWithin = 2 * time.Second
+
+func letGo(ctx context.Context, child *backstop.Child) {
+	ctx, cancel := context.WithTimeout(ctx, letsGoWithin)
+	defer cancel()
+	if child.Release(ctx) != nil {
+		child.Kill()
+	}
 }
 
 func (i *injector) healed(ctx context.Context, process string, id chaos.ID) error {

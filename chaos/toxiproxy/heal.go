@@ -21,7 +21,8 @@ func (c *client) recover(ctx context.Context, id chaos.ID) error {
 		if err := c.takeAway(ctx, id); err != nil {
 			return c.failure("heal", fmt.Errorf("%w; if this goes on, restart the toxiproxy-server: it forgets all toxics", err))
 		}
-		return c.guards.release(ctx, id)
+		c.guards.release(ctx, id)
+		return nil
 	}
 	polite, cancel := context.WithTimeout(ctx, politely)
 	defer cancel()

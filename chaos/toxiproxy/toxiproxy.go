@@ -37,7 +37,10 @@ func Injector(conns *actions.Connections) chaos.Injector {
 
 // Modes are what the engine's own binary does as a child of this injector.
 func Modes() []backstop.Mode {
-	return []backstop.Mode{{Name: serveMode, Run: serve}, {Name: guardMode, Run: guard}}
+	return []backstop.Mode{
+		{Name: serveMode, Run: serve, Last: 10 * time.Second},
+		{Name: guardMode, Run: guard, Last: insists + 10*time.Second},
+	}
 }
 
 type config struct {
@@ -60,13 +63,11 @@ func (c config) check() error {
 	if c.Proxy != "" {
 		return errors.New("proxy is the name on a server that is there already, and needs its url")
 	}
-	return errors.Join(checkAddress("listen", c.Listen), checkAddress("upstream", c.Upstream))
-}
-
-func checkAddress(key, address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil || port == "" || port == "0" {
-		return fmt.Errorf("%s %q is no address like 127.0.0.1:15432", key, address)
+	for key, address := range map[string]string{"listen": c.Listen, "upstream": c.Upstream} {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil || port == "" || port == "0" {
+			return fmt.Errorf("%s %q is no address like 127.0.0.1:15432", key, address)
+		}
 	}
 	return nil
 }
