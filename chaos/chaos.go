@@ -41,6 +41,11 @@ type Def[P any] struct {
 
 	// OneShot marks a fault that is over once it happened, such as a kill.
 	OneShot bool
+
+	// Yields marks a fault that others can end by what they do to the system, as a
+	// session that is killed. One that does not and is gone before its time was
+	// lost, and a drill of it shows nothing.
+	Yields bool
 }
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
@@ -49,7 +54,7 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
 // malformed: a mistake that the first test to load the package finds.
 func Define[P any](d Def[P]) Fault {
 	f := Fault{
-		Name: d.Name, Doc: d.Doc, Example: d.Example, OneShot: d.OneShot, Params: shape.For[P](), decode: document.DecodeAs[P],
+		Name: d.Name, Doc: d.Doc, Example: d.Example, OneShot: d.OneShot, Yields: d.Yields, Params: shape.For[P](), decode: document.DecodeAs[P],
 		flights: newFlights(),
 		targets: func(ctx context.Context, p any) (Selection, error) { return d.Targets(ctx, p.(P)) },
 		inject: func(ctx context.Context, id ID, p any, deadline time.Time) error {

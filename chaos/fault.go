@@ -21,6 +21,7 @@ type Fault struct {
 	Example string
 	Params  *shape.Type
 	OneShot bool
+	Yields  bool
 
 	flights *flights
 	decode  func(n *document.Node) (any, diag.List)

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -26,9 +25,9 @@ type Activities struct {
 	Catalog   *actions.Catalog
 	Evaluator *runbooks.Evaluator
 	Audit     *audit.Log
-	// Alertmanagers names the connections in which pages are held; without any, the
+	// Escalation names the connection by which people are told; without it the
 	// only one.
-	Alertmanagers []string
+	Escalation string
 	// Link is where the engine is reached from outside, for messages.
 	Link string
 	// Windows names the maintenance windows that are open at a time.
@@ -54,8 +53,7 @@ type Activities struct {
 	// Concluded is told how a run ended. It may be told twice.
 	Concluded func(run.Run)
 
-	clock   func() clock // the world's unless set
-	crowded atomic.Bool  // the last run that asked the ledger has to wait, or was refused
+	clock func() clock // the world's unless set
 }
 
 // Call is one use of an action on one target.

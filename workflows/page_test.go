@@ -163,8 +163,7 @@ func (p *pager) stays(want bool, during time.Duration) {
 }
 
 func (p *pager) fires(i int) (bool, error) {
-	found, err := p.pages.Alertmanagers[i].Find(p.t.Context(), map[string]string{"alertname": "Ours", "serial": p.id})
-	return found != nil, err
+	return p.pages.Alertmanagers[i:i+1].Fires(p.t.Context(), map[string]string{"alertname": "Ours", "serial": p.id})
 }
 
 func (p *pager) eventually(what string, check func() error) {

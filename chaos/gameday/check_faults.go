@@ -42,7 +42,7 @@ func (c *checker) fault(f Fault, node *document.Node) {
 		c.namespaces(with)
 	}
 	if raw != nil {
-		c.plan.Faults = append(c.plan.Faults, PlanFault{ID: f.ID, Inject: f.Inject, With: raw, For: f.For, After: f.After, OneShot: fault.OneShot})
+		c.plan.Faults = append(c.plan.Faults, PlanFault{ID: f.ID, Inject: f.Inject, With: raw, For: f.For, After: f.After, OneShot: fault.OneShot, Yields: fault.Yields})
 	}
 }
 

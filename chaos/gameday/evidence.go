@@ -26,6 +26,9 @@ type Evidence struct {
 	Incarnations  []Incarnation     `json:"incarnations,omitempty"`
 	Interventions []Intervention    `json:"interventions,omitempty"`
 	Abort         *Abort            `json:"abort,omitempty"`
+	// Engines are those that began to report to the drill, each process once. What
+	// an engine holds ends with it.
+	Engines []Arrival `json:"engines,omitempty"`
 	// Notes are what went wrong beside the drill, such as a hook that failed.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -93,11 +96,26 @@ type Injection struct {
 	// recovery, after it was requested.
 	EffectSeen time.Time `json:"effect_seen,omitzero"`
 
+	// There is the last look at the system in which the fault was there, and Gone
+	// the first one in which it was not, though nobody had ended it. The injector's
+	// word that it is there is such a look.
+	There time.Time `json:"there,omitzero"`
+	Gone  time.Time `json:"gone,omitzero"`
+
 	HealIssued time.Time `json:"heal_issued,omitzero"` // before the first try to end it
 	Healed     time.Time `json:"healed,omitzero"`      // the reading back has said that nothing is left
 	HealError  string    `json:"heal_error,omitempty"` // why that is not proven
 	// Proofs are the readings back that found nothing left, in words.
 	Proofs []string `json:"proofs,omitempty"`
+}
+
+// expires is how much before its deadline an injector may end a fault, by its own
+// clock.
+const expires = time.Second
+
+// Lost reports that the fault was gone before its time, though nobody had ended it.
+func (i *Injection) Lost() bool {
+	return !i.Gone.IsZero() && i.Gone.Before(i.Deadline.Add(-expires))
 }
 
 // Series is the looks of one probe, oldest first.
@@ -190,6 +208,12 @@ type Watch struct {
 type Incarnation struct {
 	At  time.Time `json:"at"`
 	IDs []string  `json:"ids"`
+}
+
+// Arrival is an engine that began to report to the drill.
+type Arrival struct {
+	At   time.Time `json:"at"`
+	Name string    `json:"name"`
 }
 
 // Intervention is what a person did during the drill: an approval, a denial, a

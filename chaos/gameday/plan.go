@@ -72,6 +72,7 @@ type PlanFault struct {
 	For     model.Duration  `json:"for,omitempty"`
 	After   model.Duration  `json:"after,omitempty"`
 	OneShot bool            `json:"one_shot,omitempty"`
+	Yields  bool            `json:"yields,omitempty"` // others than the injector can end it
 }
 
 // RecoveryProbe is the id of the probe that tells when the system is well again.

@@ -27,6 +27,7 @@ func holdConnections(i *injector) chaos.Fault {
 		Name:    "postgres.hold_connections",
 		Doc:     "Hold sessions idle in transaction, as an application does that leaks connections. Those that somebody ends are not opened again.",
 		Example: "{database: orders, sessions: 80}",
+		Yields:  true,
 		Targets: func(ctx context.Context, p holdConnectionsParams) (chaos.Selection, error) {
 			return i.database(ctx, p.Database)
 		},

@@ -26,6 +26,7 @@ func holdLock(i *injector) chaos.Fault {
 		Name:    "postgres.hold_lock",
 		Doc:     "Hold a lock on a table in a session that is idle in transaction, as a forgotten migration does. A lock that somebody ends is not taken again.",
 		Example: "{database: orders, table: public.orders}",
+		Yields:  true,
 		Targets: i.table,
 		Inject: func(ctx context.Context, id chaos.ID, p holdLockParams, deadline time.Time) error {
 			m := mark{"hold_lock", deadline, id}

@@ -22,6 +22,7 @@ func pause(i *injector) chaos.Fault {
 		Name:    name,
 		Doc:     "Freeze a process again and again for a moment, as long garbage collections or a starved machine do.",
 		Example: "{process: orders-api, length: 500ms, between: 2s}",
+		Yields:  true,
 		Targets: func(ctx context.Context, p pauseParams) (chaos.Selection, error) { return i.targets(ctx, p.Process) },
 		Inject: func(ctx context.Context, id chaos.ID, p pauseParams, deadline time.Time) error {
 			n := note{ID: id, Fault: name, Process: p.Process, Deadline: deadline, Tree: p.Tree}

@@ -34,7 +34,9 @@ func Injector(conns *actions.Connections) chaos.Injector {
 }
 
 // Modes are what the engine's own binary does as a child of this injector.
-func Modes() []backstop.Mode { return []backstop.Mode{{Name: holdMode, Run: hold}} }
+func Modes() []backstop.Mode {
+	return []backstop.Mode{{Name: holdMode, Run: hold}}
+}
 
 type config struct {
 	PIDFile  string `json:"pid_file,omitempty" optional:"true" doc:"File with the process id, read anew each time." example:"/run/postgresql/16-main.pid"`

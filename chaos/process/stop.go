@@ -18,6 +18,7 @@ func stop(i *injector) chaos.Fault {
 		Name:    name,
 		Doc:     "Freeze a process (SIGSTOP), as a hung machine does: its connections stay open, and nobody answers. Healing lets it go on (SIGCONT).",
 		Example: "{process: orders-db}",
+		Yields:  true,
 		Targets: func(ctx context.Context, p stopParams) (chaos.Selection, error) { return i.targets(ctx, p.Process) },
 		Inject: func(ctx context.Context, id chaos.ID, p stopParams, deadline time.Time) error {
 			return i.hold(ctx, note{ID: id, Fault: name, Process: p.Process, Deadline: deadline, Tree: p.Tree}, 0, 0)

@@ -2,6 +2,7 @@ package gamedays
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"maps"
@@ -37,9 +38,10 @@ type drill struct {
 	sieve gameday.Sieve
 }
 
-// NewAttendance makes an attendance, which Run keeps up to date.
+// NewAttendance makes an attendance, which Run keeps up to date. It speaks for
+// one process: the same engine, started again, is another one to the drills.
 func NewAttendance(s *Service, engine string, log *slog.Logger) *Attendance {
-	return &Attendance{service: s, engine: engine, log: log, seen: make(chan drills.Seen, maxWaiting), active: map[string]drill{}}
+	return &Attendance{service: s, engine: engine + " " + rand.Text(), log: log, seen: make(chan drills.Seen, maxWaiting), active: map[string]drill{}}
 }
 
 // Run looks for drills and passes on what is seen, until ctx ends.

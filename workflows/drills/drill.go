@@ -21,7 +21,7 @@ const (
 	Type         = "GameDay"
 	QueryDrill   = "drill"  // gives Drill
 	SignalSeen   = "seen"   // an alert came by the webhook: Seen
-	SignalAttend = "attend" // an engine reports its alerts from now on: its name
+	SignalAttend = "attend" // an engine reports its alerts from now on: a name that no other process has
 	SignalAbort  = "abort"  // a person stops the drill: Stop
 	SignalSettle = "settle" // a person has healed by hand what the drill could not: Stop
 )

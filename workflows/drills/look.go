@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/workflows"
@@ -17,6 +18,8 @@ const (
 	lookGrace   = 8 * time.Second
 	alertsEvery = 500 * time.Millisecond
 	stopEvery   = 100 * time.Millisecond
+	faultEvery  = 500 * time.Millisecond
+	faultLimit  = 2 * time.Second
 )
 
 // Look looks at everything for a while: probes, alerts, runs, and which targets
@@ -36,6 +39,9 @@ func (a *Activities) Look(ctx context.Context, l Look) (Sight, error) {
 	w.Go(w.runs)
 	w.Go(w.incarnation)
 	w.Go(w.lock)
+	for id, fault := range l.Injected {
+		w.Go(func() { w.fault(chaos.ID(id), fault) })
+	}
 	if l.Abort {
 		w.Go(w.halt)
 	}
@@ -270,6 +276,37 @@ func (w *watcher) incarnation() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sight.Incarnation = &seen
+}
+
+// fault asks again and again whether a fault is still there. A system that does
+// not answer has not said that it is gone.
+func (w *watcher) fault(id chaos.ID, fault string) {
+	at := slices.IndexFunc(w.look.Plan.Faults, func(f gameday.PlanFault) bool { return f.ID == fault })
+	if at < 0 || w.look.Plan.Faults[at].OneShot {
+		return
+	}
+	bound, err := w.bind(w.look.Plan.Faults[at])
+	if err != nil {
+		w.note(err.Error())
+		return
+	}
+	standing := Standing{ID: string(id)}
+	for next := time.Now(); w.rest(next) && standing.Gone.IsZero(); next = next.Add(faultEvery) {
+		asked := time.Now()
+		ctx, cancel := context.WithTimeout(w.ctx, faultLimit)
+		err := bound.Healed(ctx, id)
+		cancel()
+		switch {
+		case w.ctx.Err() != nil:
+		case err == nil:
+			standing.Gone = asked
+		default:
+			standing.There = asked
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sight.Faults = append(w.sight.Faults, standing)
 }
 
 // lock keeps the lock on the resource.

@@ -30,8 +30,10 @@ type world struct {
 	healFails  int
 	unwellFor  time.Duration // after the healing
 	incident   time.Duration
-	overtaken  time.Duration // an old alert is over, and a second later another peer says that it fires
 	stop       time.Duration // a person does
+	seldom     time.Duration // the pause between two looks
+	lost       time.Duration // the fault is gone
+	restart    time.Duration // another engine reports
 	injectFail error
 	others     bool // a run of another runbook instead of the proven one
 
@@ -88,7 +90,11 @@ func (w *world) look(_ context.Context, l drills.Look) (drills.Sight, error) {
 	from := to.Add(-2 * time.Second)
 	s := drills.Sight{Watched: []gameday.Watch{{What: gameday.WatchAlerts, From: from, To: to}, {What: gameday.WatchRuns, From: from, To: to}}}
 	series := gameday.Series{ID: "checkout"}
-	for at := from.Add(time.Millisecond); at.Before(to); at = at.Add(500 * time.Millisecond) {
+	every := max(w.seldom, 500*time.Millisecond)
+	for at := from.Add(time.Millisecond); at.Before(to); at = at.Add(every) {
+		if at.Before(l.Last["checkout"].Add(w.seldom)) {
+			break
+		}
 		state := gameday.Bad
 		if w.good(at) {
 			state = gameday.Good
@@ -101,6 +107,12 @@ func (w *world) look(_ context.Context, l drills.Look) (drills.Sight, error) {
 	}
 	if at := w.since(w.started); !at.IsZero() {
 		s.Runs = []gameday.Run{w.run(at)}
+	}
+	for id := range l.Injected {
+		s.Faults = []drills.Standing{{ID: id, There: to.Add(-2 * time.Millisecond)}}
+		if at := w.since(w.lost); !at.IsZero() {
+			s.Faults = []drills.Standing{{ID: id, There: at.Add(-time.Millisecond), Gone: at}}
+		}
 	}
 	s.Incarnation = &gameday.Incarnation{At: to.Add(-time.Millisecond), IDs: []string{"database/orders"}}
 	return s, nil
@@ -131,8 +143,7 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.tell(w.incident, drills.SignalSeen, func() any {
 		return w.seen("f2", map[string]string{"alertname": "DiskFull", "env": "prod"})
 	})
-	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
-	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
+	w.tell(w.restart, drills.SignalAttend, func() any { return "another engine" })
 	w.tell(w.stop, drills.SignalAbort, func() any { return drills.Stop{By: "ada", Reason: "enough"} })
 	return drills.Injected{At: w.injected, Targets: []string{"database/orders"}, Tries: 1}, nil
 }
@@ -147,14 +158,6 @@ func (w *world) seen(fingerprint string, set map[string]string) drills.Seen {
 	return drills.Seen{
 		Alert: runbooks.Alert{Status: "firing", Fingerprint: fingerprint, Labels: set, StartsAt: w.injected},
 		At:    w.env.Now(), Decision: "started", Body: []byte(`{}`), Expected: fingerprint == "f1", Real: fingerprint != "f1",
-	}
-}
-
-func (w *world) old(status string) drills.Seen {
-	set := map[string]string{"alertname": "Slow", "env": "test"}
-	return drills.Seen{
-		Alert: runbooks.Alert{Status: status, Fingerprint: "f3", Labels: set, StartsAt: w.injected.Add(-time.Hour)},
-		At:    w.env.Now(), Decision: "stale",
 	}
 }
 
@@ -228,19 +231,30 @@ func TestVerdicts(t *testing.T) {
 		because gameday.Because
 		heals   bool
 	}{
-		"no effect":            {func(w *world, _ *gameday.Plan) { w.effect = 0 }, verdict.Inconclusive, "", true},
-		"no alert":             {func(w *world, _ *gameday.Plan) { w.active, w.webhook, w.started = 0, 0, 0; w.acted, w.recovered = 0, 0 }, verdict.Failed, "", true},
-		"webhook lost":         {func(w *world, _ *gameday.Plan) { w.webhook, w.started, w.acted, w.recovered = 0, 0, 0, 0 }, verdict.Failed, "", true},
-		"runbook disabled":     {func(w *world, _ *gameday.Plan) { w.started, w.acted, w.recovered = 0, 0, 0 }, verdict.Failed, "", true},
-		"by itself":            {func(w *world, _ *gameday.Plan) { w.recovered = 4500 * time.Millisecond }, verdict.Failed, gameday.ByItself, true},
-		"does not recover":     {func(w *world, _ *gameday.Plan) { w.recovered = 0 }, verdict.Failed, "", true},
-		"another runbook":      {func(w *world, _ *gameday.Plan) { w.others = true }, verdict.Failed, gameday.ByUnknown, true},
-		"not ready":            {func(w *world, _ *gameday.Plan) { w.preflight = gameday.Unknown }, verdict.Inconclusive, "", false},
-		"real alert":           {func(w *world, _ *gameday.Plan) { w.incident = 1500 * time.Millisecond }, verdict.Aborted, "", true},
-		"injection fails":      {func(w *world, _ *gameday.Plan) { w.injectFail = errors.New("refused") }, verdict.Inconclusive, "", true},
+		"no effect":        {func(w *world, _ *gameday.Plan) { w.effect = 0 }, verdict.Inconclusive, "", true},
+		"no alert":         {func(w *world, _ *gameday.Plan) { w.active, w.webhook, w.started = 0, 0, 0; w.acted, w.recovered = 0, 0 }, verdict.Failed, "", true},
+		"webhook lost":     {func(w *world, _ *gameday.Plan) { w.webhook, w.started, w.acted, w.recovered = 0, 0, 0, 0 }, verdict.Failed, "", true},
+		"runbook disabled": {func(w *world, _ *gameday.Plan) { w.started, w.acted, w.recovered = 0, 0, 0 }, verdict.Failed, "", true},
+		"by itself":        {func(w *world, _ *gameday.Plan) { w.recovered = 4500 * time.Millisecond }, verdict.Failed, gameday.ByItself, true},
+		"does not recover": {func(w *world, _ *gameday.Plan) { w.recovered = 0 }, verdict.Failed, "", true},
+		"another runbook":  {func(w *world, _ *gameday.Plan) { w.others = true }, verdict.Failed, gameday.ByUnknown, true},
+		"not ready":        {func(w *world, _ *gameday.Plan) { w.preflight = gameday.Unknown }, verdict.Inconclusive, "", false},
+		"real alert":       {func(w *world, _ *gameday.Plan) { w.incident = 1500 * time.Millisecond }, verdict.Aborted, "", true},
+		"injection fails":  {func(w *world, _ *gameday.Plan) { w.injectFail = errors.New("refused") }, verdict.Inconclusive, "", true},
+		"looks seldom": {func(w *world, p *gameday.Plan) {
+			w.seldom, p.Steady[0].Every = 40*time.Second, model.Duration(40*time.Second)
+			w.active, w.webhook, w.started = 44*time.Second, 45*time.Second, 46*time.Second
+			w.acted, w.recovered, w.ended = 50*time.Second, 60*time.Second, 70*time.Second
+			p.Watch = model.Duration(5 * time.Minute)
+		}, verdict.Passed, gameday.ByRunbook, true},
+		"fault lost":         {func(w *world, _ *gameday.Plan) { w.lost = 4500 * time.Millisecond }, verdict.Inconclusive, "", true},
+		"fault ended by it":  {func(w *world, p *gameday.Plan) { w.lost, p.Faults[0].Yields = 5500*time.Millisecond, true }, verdict.Passed, gameday.ByRunbook, true},
+		"fault ended before": {func(w *world, p *gameday.Plan) { w.lost, p.Faults[0].Yields = 4500*time.Millisecond, true }, verdict.Inconclusive, gameday.ByRunbook, true},
+		"engine restarted": {func(w *world, p *gameday.Plan) {
+			w.restart, w.lost, p.Faults[0].Yields = 4500*time.Millisecond, 5500*time.Millisecond, true
+		}, verdict.Inconclusive, gameday.ByRunbook, true},
 		"unwell after healing": {func(w *world, _ *gameday.Plan) { w.unwellFor = time.Hour }, verdict.HealFailed, gameday.ByRunbook, true},
 		"healed at third try":  {func(w *world, _ *gameday.Plan) { w.healFails = 2 }, verdict.Passed, gameday.ByRunbook, true},
-		"late news":            {func(w *world, _ *gameday.Plan) { w.overtaken = time.Second }, verdict.Passed, gameday.ByRunbook, true},
 		"unwell for too long": {func(w *world, p *gameday.Plan) {
 			w.started, w.acted, w.recovered = 0, 0, 0
 			p.Steady[0].AbortAfter = model.Duration(time.Hour)

@@ -34,6 +34,16 @@ type Look struct {
 	// Abort ends the look as soon as a probe is not good for too long, the lock is
 	// lost or the engine is halted.
 	Abort bool `json:"abort,omitempty"`
+	// Injected are the faults that are there, by the ids of their injections.
+	Injected map[string]string `json:"injected,omitempty"`
+}
+
+// Standing is whether a fault was still there: the last look that found it, and
+// the first that did not.
+type Standing struct {
+	ID    string    `json:"id"`
+	There time.Time `json:"there,omitzero"`
+	Gone  time.Time `json:"gone,omitzero"`
 }
 
 // Sight is what was seen in a look.
@@ -45,6 +55,7 @@ type Sight struct {
 	Interventions []gameday.Intervention `json:"interventions,omitempty"`
 	Watched       []gameday.Watch        `json:"watched,omitempty"`
 	Incarnation   *gameday.Incarnation   `json:"incarnation,omitempty"`
+	Faults        []Standing             `json:"faults,omitempty"`
 	Stop          *gameday.Abort         `json:"stop,omitempty"`
 	Notes         []string               `json:"notes,omitempty"`
 }
@@ -52,7 +63,7 @@ type Sight struct {
 // look looks at everything once, for a while. It reports false when there is
 // nothing more to look for, because the drill was aborted.
 func (d *drill) look() bool {
-	l := Look{Task: d.task(), Last: d.asked(), NotGood: d.notGood, Abort: !d.over() && d.Phase != Baseline}
+	l := Look{Task: d.task(), Last: d.asked(), NotGood: d.notGood, Abort: !d.over() && d.Phase != Baseline, Injected: d.injected()}
 	var s Sight
 	ctx := d.within(d.watching, chunk+lookGrace, 0)
 	if err := workflow.ExecuteActivity(ctx, ActivityLook, l).Get(ctx, &s); err != nil {
@@ -66,18 +77,47 @@ func (d *drill) look() bool {
 	return !d.aborted() || d.over()
 }
 
-// asked is when each probe was asked last.
+// asked is when each probe was asked last. After the healing each is asked at
+// once.
 func (d *drill) asked() map[string]time.Time {
 	last := map[string]time.Time{}
 	for _, s := range d.Evidence.Probes {
-		if n := len(s.Samples); n > 0 {
+		if n := len(s.Samples); n > 0 && d.sameStage(s.Samples[n-1].At) {
 			last[s.ID] = s.Samples[n-1].At
 		}
 	}
 	return last
 }
 
+// injected are the faults that must be there until they are healed.
+func (d *drill) injected() map[string]string {
+	there := map[string]string{}
+	for _, i := range d.Evidence.Injections {
+		if !i.Injected.IsZero() && i.Gone.IsZero() && i.HealIssued.IsZero() {
+			there[i.ID] = i.Fault
+		}
+	}
+	return there
+}
+
+// stand keeps what was seen of a fault before anybody ended it.
+func (d *drill) stand(s Standing) {
+	for at := range d.Evidence.Injections {
+		i := &d.Evidence.Injections[at]
+		if i.ID != s.ID || !i.HealIssued.IsZero() {
+			continue
+		}
+		if s.There.After(i.There) {
+			i.There = s.There
+		}
+		i.Gone = s.Gone
+	}
+}
+
 func (d *drill) absorb(s Sight) {
+	for _, one := range s.Faults {
+		d.stand(one)
+	}
 	for _, series := range s.Probes {
 		d.absorbSeries(series)
 	}
@@ -145,7 +185,7 @@ func (d *drill) absorbAlert(seen gameday.Alert, incident bool) {
 		return
 	}
 	a := d.alert(seen.Fingerprint, seen.Labels, seen.StartsAt, seen.Expected)
-	if a.ActiveSeen.IsZero() && !overtaken(a, seen.ActiveSeen) {
+	if a.ActiveSeen.IsZero() {
 		a.ActiveSeen = seen.ActiveSeen
 	}
 	if a.Resolved.IsZero() {
@@ -193,7 +233,7 @@ func (d *drill) absorbIncarnation(i gameday.Incarnation) {
 // break, up to its last look.
 func (d *drill) wellFor(hold time.Duration) bool {
 	for _, p := range d.Plan.Steady {
-		if d.goodFor(p.ID) < hold-time.Duration(p.Every) {
+		if good := d.goodFor(p.ID); good < 0 || good < hold-time.Duration(p.Every) {
 			return false
 		}
 	}
@@ -285,6 +325,9 @@ func (d *drill) recovered() bool {
 // is not kept on for what is known already. A control run waits for its whole
 // time.
 func (d *drill) tooLate() bool {
+	if d.lost() {
+		return true
+	}
 	effect := d.effect()
 	if d.Plan.Control != "" || effect.IsZero() {
 		return false
@@ -301,6 +344,14 @@ func (d *drill) tooLate() bool {
 		return d.past(effect, e.Alert.Within)
 	}
 	return e.Runbook != nil && e.Runbook.Outcome != "skipped" && !d.acted() && d.past(came, e.Runbook.Within)
+}
+
+// lost: a fault is gone, and no runbook that could have ended it has acted. There
+// is nothing more to see.
+func (d *drill) lost() bool {
+	return slices.ContainsFunc(d.Evidence.Injections, func(i gameday.Injection) bool {
+		return i.Lost() && !(d.Plan.Faults[d.faultOf(i.Fault)].Yields && d.acted())
+	})
 }
 
 // grace is for what was in time and is seen a little later.

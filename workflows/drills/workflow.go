@@ -2,6 +2,7 @@ package drills
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -79,8 +80,9 @@ func (d *drill) listen(ctx workflow.Context) {
 				d.seen(one)
 			})
 			s.AddReceive(attend, func(c workflow.ReceiveChannel, _ bool) {
-				c.Receive(always, nil)
-				d.attended = true
+				var engine string
+				c.Receive(always, &engine)
+				d.arrived(engine)
 			})
 			s.AddReceive(abort, func(c workflow.ReceiveChannel, _ bool) {
 				var stop Stop
@@ -101,6 +103,16 @@ func (d *drill) listen(ctx workflow.Context) {
 			s.Select(always)
 		}
 	})
+}
+
+// arrived keeps each engine once: it says so again when it is not sure to have
+// been heard.
+func (d *drill) arrived(engine string) {
+	d.attended = true
+	known := slices.ContainsFunc(d.Evidence.Engines, func(a gameday.Arrival) bool { return a.Name == engine })
+	if !known {
+		d.Evidence.Engines = append(d.Evidence.Engines, gameday.Arrival{At: d.now(), Name: engine})
+	}
 }
 
 // abort ends the drill early, once. Healing begins at once.
@@ -273,7 +285,7 @@ func (d *drill) inject(ctx workflow.Context, i, at int) {
 		injection.Error = message(err)
 		return
 	}
-	injection.Injected = done.At
+	injection.Injected, injection.There = done.At, done.At
 	if d.Phase == Injecting {
 		d.Phase = Watching
 	}
@@ -291,7 +303,7 @@ func (d *drill) conclude() {
 	d.Evidence.Ended = d.clock(d.always)
 	var v verdict.Verdict
 	if err := d.local(d.always, ActivityJudge, &v, d.Plan, d.Evidence); err != nil {
-		v = verdict.Verdict{Verdict: verdict.Inconclusive, Reasons: []verdict.Reason{{Code: "not_judged", Text: message(err)}}}
+		v = verdict.Verdict{Verdict: verdict.Inconclusive, Reasons: []verdict.Reason{{Code: "not-judged", Text: message(err)}}}
 	}
 	d.Verdict = &v
 	d.list(workflows.KeyOutcome.ValueSet(string(v.Verdict)), workflows.KeyReason.ValueSet(workflows.Listed(v.Reasons[0].Text)))

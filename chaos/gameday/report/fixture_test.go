@@ -40,7 +40,7 @@ func evidence() gameday.Evidence {
 		ID: "orders-pool-exhaustion.20260303-100000", Digest: "d1", Started: at(0), Ended: at(41),
 		Injections: []gameday.Injection{{
 			ID: "orders-pool-exhaustion.hold", Fault: "hold", Targets: []string{"database/orders"}, Deadline: at(306), Tries: 1,
-			Requested: at(6), Injected: at(6.4), EffectSeen: at(8.1), HealIssued: at(35), Healed: at(35.3),
+			Requested: at(6), Injected: at(6.4), EffectSeen: at(8.1), There: at(34.8), HealIssued: at(35), Healed: at(35.3),
 			Proofs: []string{"no session of orders-pool-exhaustion.hold is left", "every steady probe is good again"},
 		}},
 		Probes: []gameday.Series{{ID: "checkout", Samples: looks(8, 14)}, {ID: "stock", Samples: looks(99, 99)}},

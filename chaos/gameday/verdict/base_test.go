@@ -52,7 +52,7 @@ func baseEvidence() gameday.Evidence {
 		Preflight: checks(),
 		Injections: []gameday.Injection{{
 			ID: "drill-1.hold", Fault: "hold", Targets: []string{"database/orders"}, Deadline: at(310), Tries: 1,
-			Requested: at(10), Injected: at(10.2), EffectSeen: at(12),
+			Requested: at(10), Injected: at(10.2), EffectSeen: at(12), There: at(30.8),
 			HealIssued: at(31), Healed: at(31.3), Proofs: []string{"no session of drill-1 in pg_stat_activity"},
 		}},
 		Probes: []gameday.Series{

@@ -59,7 +59,7 @@ func (f *facts) untested() []Reason {
 	if f.plan.Control == gameday.NoFault {
 		return f.injectedAnyway()
 	}
-	for _, check := range []func() []Reason{f.notInjected, f.noBaseline, f.noEffect} {
+	for _, check := range []func() []Reason{f.notInjected, f.noBaseline, f.lost, f.noEffect} {
 		if reasons := check(); len(reasons) > 0 {
 			return reasons
 		}
