@@ -27,10 +27,12 @@ import (
 const (
 	beEngine  = "RUNBOOK_E2E_ENGINE"  // the config file of an engine
 	beCluster = "RUNBOOK_E2E_CLUSTER" // the folder of a Temporal server
+	beStandin = "RUNBOOK_E2E_STANDIN" // the kubeconfig for a stand-in of Chaos Mesh
+	beEcho    = "RUNBOOK_E2E_ECHO"    // the folder of a server that sends back what it gets
 )
 
 func TestMain(m *testing.M) {
-	if code, ours := backstop.Main(os.Args[1:], std.Modes()...); ours {
+	if code, child := backstop.Main(os.Args[1:], std.Modes()...); child {
 		os.Exit(code)
 	}
 	switch {
@@ -38,6 +40,10 @@ func TestMain(m *testing.M) {
 		os.Exit(exit(runEngine(os.Getenv(beEngine))))
 	case os.Getenv(beCluster) != "":
 		os.Exit(exit(runCluster(os.Getenv(beCluster))))
+	case os.Getenv(beStandin) != "":
+		os.Exit(exit(runStandin(os.Getenv(beStandin))))
+	case os.Getenv(beEcho) != "":
+		os.Exit(exit(runEcho(os.Getenv(beEcho))))
 	}
 	os.Exit(m.Run())
 }

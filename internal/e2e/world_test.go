@@ -252,15 +252,20 @@ func settle(t testing.TB, to *lab.Alertmanager, startsAt time.Time, sets ...map[
 
 func post(t testing.TB, to *lab.Alertmanager, startsAt, endsAt time.Time, sets []map[string]string) {
 	t.Helper()
+	if err := raiseAt(to, startsAt, endsAt, sets...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func raiseAt(to *lab.Alertmanager, startsAt, endsAt time.Time, sets ...map[string]string) error {
 	var all models.PostableAlerts
 	for _, labels := range sets {
 		all = append(all, &models.PostableAlert{
 			StartsAt: strfmt.DateTime(startsAt), EndsAt: strfmt.DateTime(endsAt), Alert: models.Alert{Labels: labels},
 		})
 	}
-	if _, err := to.API.Alert.PostAlerts(alert.NewPostAlertsParamsWithContext(t.Context()).WithAlerts(all)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := to.API.Alert.PostAlerts(alert.NewPostAlertsParams().WithAlerts(all))
+	return err
 }
 
 // silences counts those of each comment, which the runbooks here make; with

@@ -2,9 +2,8 @@ package engine
 
 import (
 	"context"
-	"strconv"
 
-	"github.com/prometheus/common/model"
+	"github.com/prometheus/alertmanager/api/v2/models"
 
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/halt"
@@ -29,13 +28,13 @@ func (e *Engine) proofs(ctx context.Context) (all []ledger.Proof, err error) {
 	return snapshot.Proofs(), err
 }
 
-// firing asks whether an alert still fires, muted or not. Its labels may have
-// been cut; its fingerprint is that of the whole.
+// firing asks whether an alert still fires, muted or not.
 func (e *Engine) firing(ctx context.Context, a *runbooks.Alert) (bool, error) {
-	if a.Cut() {
-		return e.alertmanagers.Fires(ctx, a.Fingerprint)
+	labels := models.LabelSet{}
+	for name, value := range a.Labels {
+		labels[name] = value
 	}
-	return e.alertmanagers.Fires(ctx, a.Fingerprint, model.AlertNameLabel+"="+strconv.Quote(a.Name()))
+	return e.alertmanagers.Fires(ctx, labels)
 }
 
 // full reports that no more runs may wait.

@@ -24,10 +24,9 @@ const (
 // Passed is the verdict of a game day that proves something.
 const Passed = "passed"
 
-// A verdict of the others is no evidence: nothing was learnt that speaks for the
-// runbook acting by itself, or against it.
+// A verdict of the others is no evidence: nothing was learnt of the runbook.
 var (
-	evidence = []string{Passed, "failed", "heal_failed"}
+	evidence = []string{Passed, "degraded", "failed", "heal_failed"}
 	failures = []string{"failed", "heal_failed"}
 )
 

@@ -43,11 +43,9 @@ type Row struct {
 type Filter struct {
 	Runbook string
 	Outcome string
-	// Fingerprints are those of alerts of which one must have started the run.
-	Fingerprints []string
-	Running      bool // only those under way
-	DryRuns      bool // dry runs too
-	Limit        int
+	Running bool // only those under way
+	DryRuns bool // dry runs too
+	Limit   int
 }
 
 // List is the runs, newest first.
@@ -80,9 +78,6 @@ func (f Filter) query() string {
 	}
 	add(workflows.AttrRunbook, f.Runbook)
 	add(workflows.AttrOutcome, f.Outcome)
-	if len(f.Fingerprints) > 0 {
-		parts = append(parts, fmt.Sprintf("%s IN ('%s')", workflows.AttrFingerprint, strings.Join(f.Fingerprints, "','")))
-	}
 	if f.Running {
 		parts = append(parts, "ExecutionStatus = 'Running'")
 	}
