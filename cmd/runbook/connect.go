@@ -65,8 +65,10 @@ var errNoDocuments = usage("say where the runbooks are: --server URL, --config F
 
 // hasDocuments reports that it is said where they are.
 func (r *reach) hasDocuments(p *program) bool {
-	return len(r.runbooks) > 0 || r.config != "" || p.env("RUNBOOK_CONFIG") != ""
+	return len(r.runbooks) > 0 || r.hasConfig(p)
 }
+
+func (r *reach) hasConfig(p *program) bool { return r.config != "" || p.env("RUNBOOK_CONFIG") != "" }
 
 // url is that of the server, empty without one. A flag that says how to work
 // without a server counts more than the environment.

@@ -195,6 +195,9 @@ func (c *connection) findDrill(ctx context.Context, meant string) (string, error
 	return rows[0].ID, nil
 }
 
+// errNoSystems keeps a look at nothing from being taken for good news.
+var errNoSystems = usage("say in which systems to look: --server URL, or --config FILE with their connections")
+
 func (p *program) healCommand() *cobra.Command {
 	var r *reach
 	var output *choice
@@ -208,6 +211,9 @@ neither a drill nor its memory. Each is read back to be gone.`,
 		Example: "  runbook gameday heal\n  runbook gameday heal --all",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if r.url(p) == "" && !r.hasConfig(p) {
+				return errNoSystems
+			}
 			c, err := r.connect(cmd.Context(), p)
 			if err != nil {
 				return err

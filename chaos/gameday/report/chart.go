@@ -10,7 +10,7 @@ import (
 // The picture in units of its own; the page scales it.
 const (
 	chartWidth  = 1040.0
-	gutter      = 132.0 // for the names of the lanes
+	gutter      = 170.0 // for the names of the lanes
 	margin      = 18.0
 	barHeight   = 16.0
 	laneGap     = 14.0
@@ -27,7 +27,7 @@ type chart struct {
 	Ticks         []tick
 	Marks         []mark
 	Lanes         []lane
-	Unwell        *bar // from the effect of the fault to the recovery
+	Unwell        *bar // from the effect of the fault to the recovery, or else to its healing
 
 	from, to time.Time
 	zero     time.Time
@@ -78,18 +78,23 @@ func draw(r Result) chart {
 	c.Bottom = y
 	c.Height = y + 26
 	c.ticks()
-	c.unwell(r.Verdict.Timeline)
+	c.unwell(r)
 	return c
 }
 
-func (c *chart) unwell(timeline []verdict.Edge) {
+func (c *chart) unwell(r Result) {
 	var from, to time.Time
-	for _, e := range timeline {
+	for _, e := range r.Verdict.Timeline {
 		switch e.Name {
 		case verdict.EffectSeen:
 			from = e.At
 		case verdict.Recovered:
 			to = e.At
+		}
+	}
+	for _, i := range r.Evidence.Injections {
+		if to.IsZero() {
+			to = i.Healed
 		}
 	}
 	if !from.IsZero() {

@@ -11,15 +11,21 @@ import (
 // injection.
 type edge struct {
 	verdict.Edge
-	N      int    // its number, from 1
+	N      int    // its number, from 1; 0 of a time of another clock
 	Offset string // +4.2s
 }
 
 func edges(r Result) []edge {
 	zero := origin(r)
 	var all []edge
-	for i, e := range r.Verdict.Timeline {
-		all = append(all, edge{Edge: e, N: i + 1, Offset: offset(e.At.Sub(zero))})
+	n := 0
+	for _, e := range r.Verdict.Timeline {
+		one := edge{Edge: e, Offset: offset(e.At.Sub(zero))}
+		if !e.Foreign {
+			n++
+			one.N = n
+		}
+		all = append(all, one)
 	}
 	return all
 }

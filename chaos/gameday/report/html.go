@@ -85,7 +85,7 @@ func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
 // cut keeps a name within its gutter.
 func cut(name string) string {
-	const most = 19
+	const most = 18
 	if letters := []rune(name); len(letters) > most {
 		return string(letters[:most-1]) + "…"
 	}

@@ -36,7 +36,7 @@ func (c *chart) fault(y float64, i gameday.Injection) float64 {
 func (c *chart) alerts(y float64, all []gameday.Alert) float64 {
 	for _, a := range all {
 		from := a.ActiveSeen
-		if from.IsZero() {
+		if from.IsZero() || !a.Webhook.IsZero() && a.Webhook.Before(from) {
 			from = a.Webhook
 		}
 		if from.IsZero() {

@@ -75,7 +75,7 @@ func (f *facts) decision() string {
 	if f.alert == nil || f.alert.Decision == "" {
 		return ""
 	}
-	return ": " + f.alert.Decision
+	return "; the engine's answer to the alert: " + f.alert.Decision
 }
 
 // acted asks whether the run began to act in time.

@@ -42,6 +42,7 @@ var (
 	Patroni        = Program{Name: "Patroni", Apt: "patroni", Brew: "patroni", find: first("patroni")}
 	Etcd           = Program{Name: "etcd", Apt: "etcd-server", Brew: "etcd", find: first("etcd")}
 	PgBouncer      = Program{Name: "PgBouncer", Apt: "pgbouncer", Brew: "pgbouncer", find: first("pgbouncer")}
+	Chromium       = Program{Name: "Chromium", Apt: "chromium", Brew: "chromium", find: first("chromium", "chromium-browser", "google-chrome")}
 	SSHD           = Program{Name: "sshd", Apt: "openssh-server", Brew: "openssh", find: first("sshd")}
 )
 
@@ -49,7 +50,9 @@ var (
 func All() []Program { return []Program{PostgreSQL, Prometheus, Alertmanager} }
 
 // ForTests lists what the tests need besides what a lab needs.
-func ForTests() []Program { return []Program{Redis, MariaDB, HAProxy, Patroni, Etcd, PgBouncer, SSHD} }
+func ForTests() []Program {
+	return []Program{Redis, MariaDB, HAProxy, Patroni, Etcd, PgBouncer, Chromium, SSHD}
+}
 
 // Find returns the path of the program; of PostgreSQL, the directory that
 // holds initdb and postgres, of the newest version. The error says which
