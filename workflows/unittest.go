@@ -116,6 +116,8 @@ func (s *stage) activities() *Activities {
 	}
 	if s.Ledger != nil {
 		a.Ledger = s
+		// A case need not say what a run would see that is not admitted.
+		a.crowded.Store(true)
 	}
 	if s.Autonomy != nil {
 		a.Autonomy = func(_ context.Context, p *runbooks.Plan, m runbooks.Moment) (runbooks.Level, []string, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -50,6 +51,7 @@ type decoder struct{ problems diag.List }
 
 func (d *decoder) value(n *Node, v reflect.Value, t *shape.Type, what string) {
 	if u, ok := v.Addr().Interface().(Unmarshaler); ok {
+		n.Title = cmp.Or(n.Title, what)
 		d.problems = append(d.problems, u.UnmarshalDocument(n)...)
 		return
 	}
@@ -78,6 +80,7 @@ func (d *decoder) value(n *Node, v reflect.Value, t *shape.Type, what string) {
 func (d *decoder) object(n *Node, v reflect.Value, t *shape.Type, what string) {
 	if n.Kind != Map {
 		d.mismatch(n, what, "a mapping")
+		d.problems[len(d.problems)-1].Hint = "its keys: " + strings.Join(t.Names(), ", ")
 		return
 	}
 	for _, e := range n.Entries {
