@@ -45,6 +45,10 @@ type Selection struct {
 	// Population is how many things of that kind there are, healthy or not: the
 	// whole of which Targets is a part. 0 means that it is not known.
 	Population int `json:"population,omitempty"`
+	// Name is that of the population, the same in every selection from it: runs
+	// that are at work on one population keep to their limits together. Without it,
+	// what the ID of a target says before the last slash.
+	Name string `json:"name,omitempty"`
 	// Healthy is how many of the population are healthy; nil when it is not known.
 	Healthy *int `json:"healthy,omitempty"`
 }

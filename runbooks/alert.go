@@ -62,6 +62,16 @@ func (a Alert) Bounded() Alert {
 	return a
 }
 
+// Cut reports that its labels may not be those that it had.
+func (a Alert) Cut() bool {
+	for name, value := range a.Labels {
+		if len(name) > maxValue || len(value) > maxValue {
+			return true
+		}
+	}
+	return len(a.Labels) >= maxPairs
+}
+
 func boundedPairs(pairs map[string]string) map[string]string {
 	if pairs == nil {
 		return nil

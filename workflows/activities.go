@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -25,9 +26,9 @@ type Activities struct {
 	Catalog   *actions.Catalog
 	Evaluator *runbooks.Evaluator
 	Audit     *audit.Log
-	// Escalation names the connection by which people are told; without it the
+	// Alertmanagers names the connections in which pages are held; without any, the
 	// only one.
-	Escalation string
+	Alertmanagers []string
 	// Link is where the engine is reached from outside, for messages.
 	Link string
 	// Windows names the maintenance windows that are open at a time.
@@ -53,7 +54,8 @@ type Activities struct {
 	// Concluded is told how a run ended. It may be told twice.
 	Concluded func(run.Run)
 
-	clock func() clock // the world's unless set
+	clock   func() clock // the world's unless set
+	crowded atomic.Bool  // the last run that asked the ledger has to wait, or was refused
 }
 
 // Call is one use of an action on one target.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -79,16 +80,35 @@ func (a *Activities) admit(ctx context.Context, q Question, moment runbooks.Mome
 		d.Reason = "it may not act: " + because(d.Autonomy)
 		return d, nil
 	}
-	if plan.Mode == runbooks.ModeLive {
-		if err := a.askLedger(ctx, &plan, moment, &d); err != nil {
-			return Decided{}, err
-		}
-		if d.Admitted.State != ledger.Admitted {
-			return d, nil
-		}
+	if plan.Mode != runbooks.ModeLive {
+		d.Yes, d.First = true, a.ready(ctx, &plan, moment, 0)
+		return d, nil
 	}
-	d.Yes, d.First = true, a.ready(ctx, &plan, moment, 0)
-	return d, nil
+	return d, a.lookAndAsk(ctx, &plan, moment, &d)
+}
+
+// lookAndAsk prepares the first step while the ledger decides: looking changes
+// nothing, and a run that is admitted waits for less. Where the last one was not,
+// as in a storm, nobody looks in vain.
+func (a *Activities) lookAndAsk(ctx context.Context, p *runbooks.Plan, m runbooks.Moment, d *Decided) error {
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	first := sync.OnceValue(func() *Ready { return a.ready(looking, p, m, 0) })
+	if a.halted() == "" && !a.crowded.Load() {
+		go func() {
+			defer func() { _ = recover() }() // first panics again, for whoever asks it
+			first()
+		}()
+	}
+	if err := a.askLedger(ctx, p, m, d); err != nil {
+		return err
+	}
+	d.Yes = d.Admitted.State == ledger.Admitted
+	a.crowded.Store(!d.Yes)
+	if d.Yes {
+		d.First = first()
+	}
+	return nil
 }
 
 // modeOf is how a run goes on at a level. What is a dry run stays one.

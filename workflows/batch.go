@@ -43,10 +43,17 @@ func firstBatch(b *runbooks.Batch, targets []actions.Target) []actions.Target {
 // reserve books an attempt on each target before it is made.
 func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Target) (refusal string) {
 	own, engine := r.plan.Document.Guards.RatePerTarget, r.engine.RatePerTarget
-	if len(own)+len(engine) == 0 || !p.Risk.Writes() {
+	population := r.population(i, p, firstBatch(r.pace(i), targets))
+	if !p.Risk.Writes() || len(own)+len(engine) == 0 && population == nil {
 		return ""
 	}
-	op := ledger.Op{Reserve: &ledger.Reserve{Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: own, EngineRate: engine}}
+	return r.book(ledger.Reserve{
+		Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: own, EngineRate: engine, Population: population,
+	})
+}
+
+func (r *remediation) book(reserve ledger.Reserve) (refusal string) {
+	op := ledger.Op{Reserve: &reserve}
 	var answer ledger.Answer
 	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityLedger, op).Get(r.concluding, &answer)
 	switch {
@@ -54,6 +61,9 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 		return "the ledger does not answer: " + message(err)
 	case answer.State != ledger.Admitted:
 		return answer.Reason
+	}
+	if reserve.Population != nil {
+		r.working = reserve.Targets
 	}
 	return ""
 }
@@ -114,7 +124,10 @@ func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Targ
 		return nil, refusal
 	}
 	left = still(batch, now)
-	return left, r.radius(p, *r.run.Steps[i].Selection).next(touched, left)
+	if refusal := r.radius(p, *r.run.Steps[i].Selection).next(touched, left); refusal != "" {
+		return nil, refusal
+	}
+	return left, r.rebook(i, p, left)
 }
 
 // tooManyErrors reports that so many targets failed that the rest is left alone.

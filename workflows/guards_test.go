@@ -198,6 +198,36 @@ func TestThePageIsHeldWhileTheRunWorksAndNoLonger(t *testing.T) {
 	}
 }
 
+func TestAnAlertWhoseLabelsWereCutIsNotSilenced(t *testing.T) {
+	b := newBench(t, "hall")
+	p := b.plan(head + "hold_page: 1m\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
+	p.Alert.Labels["query"] = strings.Repeat("x", 5<<10)
+	*p.Alert = p.Alert.Bounded()
+	r := b.wait(b.start(p))
+	b.expect(r, run.Fixed, "light hall")
+	if got := b.house.silences(); got != "" || !strings.Contains(describe(r), "too long to keep") {
+		t.Errorf("%s: %s", got, describe(r))
+	}
+}
+
+// Those that are one cluster share a silence, others do not, and nobody knows
+// which are which.
+func TestThePageIsHeldAndReleasedInEveryAlertmanager(t *testing.T) {
+	b := newBench(t, "hall")
+	b.alertmanagers, b.house.deaf = []string{"east", "west"}, "west"
+	b.again()
+	r := b.do(head + "hold_page: 1m\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
+	b.expect(r, run.Fixed, "light hall")
+	for _, want := range []string{"the page is held in east", "the page can not be held in west: ", "the page is released in east", "the page is released in west"} {
+		if !strings.Contains(describe(r), want) {
+			t.Errorf("%q is not in %s", want, describe(r))
+		}
+	}
+	if got := b.house.silences(); !strings.Contains(got, "; unhush east") || !strings.Contains(got, "; unhush west") {
+		t.Errorf("released: %s", got)
+	}
+}
+
 func TestAnAlertThatFlapsIsTheSameTrouble(t *testing.T) {
 	b := newBench(t, "hall", "attic")
 	p := b.plan(head + "on_resolve: cancel\nhealthy_delay: 3s\nsteps: [{id: pause, do: pass, with: {for: 5s}}, {id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)

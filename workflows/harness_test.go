@@ -58,23 +58,24 @@ func besidePeople(s *temporalserver.Server, dir string) (end func(), err error) 
 
 // bench is an engine without its outer parts: a worker over a house.
 type bench struct {
-	t       testing.TB
-	house   *house
-	catalog *actions.Catalog
-	client  client.Client
-	runs    *runs.Service
-	hub     *runs.Hub
-	queue   string
-	windows []string
-	halted  atomic.Value // string
-	level   runbooks.Level
-	audit   *audit.Log
-	firing  func() (bool, error)
-	engine  runbooks.EngineGuards
-	ledger  workflows.Ledger
-	worker  worker.Worker
-	deaf    bool     // people can not be told
-	started []string // episodes
+	t             testing.TB
+	house         *house
+	catalog       *actions.Catalog
+	client        client.Client
+	runs          *runs.Service
+	hub           *runs.Hub
+	queue         string
+	windows       []string
+	halted        atomic.Value // string
+	level         runbooks.Level
+	audit         *audit.Log
+	firing        func() (bool, error)
+	engine        runbooks.EngineGuards
+	ledger        workflows.Ledger
+	worker        worker.Worker
+	deaf          bool     // people can not be told
+	started       []string // episodes
+	alertmanagers []string
 }
 
 var benches atomic.Int64
@@ -95,11 +96,12 @@ func (b *bench) work() {
 	b.worker = worker.New(b.client, b.queue, workflows.WorkerOptions(b.t.Context()))
 	workflows.Register(b.worker, &workflows.Activities{
 		Catalog: b.catalog, Evaluator: runbooks.NewEvaluator(b.catalog), Changed: b.hub.Changed,
-		Windows: func(time.Time) []string { return b.windows },
-		Audit:   b.audit,
-		Guards:  b.engine,
-		Ledger:  b.ledger,
-		Halted:  func() string { reason, _ := b.halted.Load().(string); return reason },
+		Windows:       func(time.Time) []string { return b.windows },
+		Audit:         b.audit,
+		Guards:        b.engine,
+		Alertmanagers: b.alertmanagers,
+		Ledger:        b.ledger,
+		Halted:        func() string { reason, _ := b.halted.Load().(string); return reason },
 		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {
 			if b.level == "" {
 				return p.Document.Autonomy.Level, nil, nil

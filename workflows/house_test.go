@@ -24,11 +24,14 @@ type house struct {
 	fail    map[string][]error // per lamp, what the next calls answer after they acted
 	refuse  map[string]error   // per lamp, what every call answers, without acting
 	broken  bool               // the probe can not tell
+	counted int
 	busy    int
 	busiest int
 	pause   time.Duration
 	hushed  []string // silences made and ended
+	deaf    string   // the Alertmanager that takes no silence
 	sick    map[string]bool
+	gates   map[string]chan struct{} // per lamp, what its calls wait for; set before the first
 }
 
 func newHouse(lamps ...string) *house {
@@ -71,6 +74,8 @@ type silenceParams struct {
 	Matchers []string       `json:"matchers" doc:"Matchers."`
 	Duration model.Duration `json:"duration" doc:"Duration."`
 	Comment  string         `json:"comment" doc:"Comment."`
+	// Connection is whose silence it is.
+	Connection string `json:"connection,omitempty" optional:"true" doc:"Connection."`
 }
 
 func (h *house) system() actions.System {
@@ -143,6 +148,13 @@ func (h *house) light(ctx context.Context, key actions.Key, t actions.Target, _ 
 	name := strings.TrimPrefix(t.ID, "lamp/")
 	h.enter()
 	defer h.leave()
+	if gate := h.gates[name]; gate != nil {
+		select {
+		case <-ctx.Done():
+			return lampState{}, ctx.Err()
+		case <-gate:
+		}
+	}
 	if h.pause > 0 {
 		select {
 		case <-ctx.Done():
@@ -165,6 +177,12 @@ func (h *house) light(ctx context.Context, key actions.Key, t actions.Target, _ 
 		return lampState{}, answers[0]
 	}
 	return lampState{On: true}, nil
+}
+
+func (h *house) working() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy
 }
 
 func (h *house) enter() {
@@ -195,6 +213,7 @@ func (h *house) darken(_ context.Context, key actions.Key, t actions.Target, _ l
 func (h *house) count(context.Context, actions.Key, actions.Target, actions.Nothing) (countResult, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.counted++
 	if h.broken {
 		return countResult{}, errors.New("count lamps: the meter does not answer")
 	}
@@ -207,13 +226,22 @@ func (h *house) count(context.Context, actions.Key, actions.Target, actions.Noth
 	return countResult{Value: float64(n)}, nil
 }
 
+func (h *house) looks() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counted
+}
+
 func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) (actions.Nothing, error) {
+	if p.Connection != "" && p.Connection == h.deaf {
+		return actions.Nothing{}, actions.Permanent(errors.New("it does not listen"))
+	}
 	h.set(func() { h.hushed = append(h.hushed, "hush "+strings.Join(p.Matchers, ",")) })
 	return actions.Nothing{}, nil
 }
 
-func (h *house) unhush(context.Context, actions.Key, actions.Target, silenceParams) error {
-	h.set(func() { h.hushed = append(h.hushed, "unhush") })
+func (h *house) unhush(_ context.Context, _ actions.Key, _ actions.Target, p silenceParams) error {
+	h.set(func() { h.hushed = append(h.hushed, strings.TrimSpace("unhush "+p.Connection)) })
 	return nil
 }
 

@@ -163,7 +163,8 @@ func (p *pager) stays(want bool, during time.Duration) {
 }
 
 func (p *pager) fires(i int) (bool, error) {
-	return p.pages.Alertmanagers[i:i+1].Fires(p.t.Context(), map[string]string{"alertname": "Ours", "serial": p.id})
+	found, err := p.pages.Alertmanagers[i].Find(p.t.Context(), map[string]string{"alertname": "Ours", "serial": p.id})
+	return found != nil, err
 }
 
 func (p *pager) eventually(what string, check func() error) {

@@ -102,6 +102,8 @@ type remediation struct {
 	first  *Ready  // the first step, as it was prepared with the decision
 	read   *Answer // of the step under way, where preparing it has read it
 
+	working         []string     // targets that the ledger has as under remedy
+	counted         time.Time    // when the selection of the step under way was asked for
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to
@@ -113,7 +115,6 @@ type remediation struct {
 	relapses        int          // how often the alert ended and fired again
 	alertOver       bool         // by what Alertmanager said last
 	timeUp          string       // why the remedy under way begins nothing more
-	held            *Call        // the silence on the alert, while the run works
 	turn, decisions workflow.ReceiveChannel
 
 	failed  []string // steps that failed
@@ -249,13 +250,14 @@ func (r *remediation) stopped() bool {
 }
 
 func (r *remediation) carryOut() {
-	told := r.tellOverride()
+	told, released := r.tellOverride(), func() {}
 	if r.decide() {
-		r.hold()
+		var letGo func()
+		letGo, released = r.hold()
 		r.act()
+		letGo()
 	}
 	r.run.Phase = run.Concluding
-	r.letGo()
 	if r.run.Outcome == "" {
 		r.run.Outcome, r.run.OutcomeReason = r.outcome()
 	}
@@ -264,6 +266,7 @@ func (r *remediation) carryOut() {
 	r.tell()
 	r.release()
 	told()
+	released()
 	r.end()
 	r.record()
 }

@@ -118,6 +118,7 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 	if p.Target != nil {
 		selection.Targets = []actions.Target{*p.Target}
 	} else {
+		r.counted = workflow.Now(r.acting)
 		future := workflow.ExecuteActivity(targetOptions(r.acting, p), "targets/"+s.Do, r.call(i, actions.Target{}, p.With))
 		if err := future.Get(r.acting, &selection); err != nil {
 			return nil, "", err
@@ -131,7 +132,7 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 	if refusal := outside(r.plan.Only, selection.Targets); refusal != "" {
 		return selection.Targets, refusal, nil
 	}
-	first := firstBatch(r.plan.Document.Guards.Batch, selection.Targets)
+	first := firstBatch(r.pace(i), selection.Targets)
 	return selection.Targets, r.radius(p, selection).refuses(first), nil
 }
 
@@ -286,6 +287,7 @@ func (r *remediation) endDone(i int, selects bool) {
 }
 
 func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
+	r.rest(i)
 	s := &r.run.Steps[i]
 	now := r.endedAt(s)
 	s.Status, s.Outcome, s.Reason, s.EndedAt = run.Ended, outcome, reason, &now

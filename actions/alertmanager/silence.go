@@ -16,7 +16,7 @@ import (
 
 type silenceParams struct {
 	Connection string         `json:"connection,omitempty" connection:"alertmanager" optional:"true" doc:"Connection to the Alertmanager; may be left out when there is only one."`
-	Matchers   []matcher      `json:"matchers" min:"1" max:"20" doc:"Matchers in Alertmanager's syntax; alerts that all of them match are silenced. Together they must not match every alert." example:"['alertname=\"DBPoolExhausted\"', 'database=\"orders\"']"`
+	Matchers   []matcher      `json:"matchers" min:"1" max:"200" doc:"Matchers in Alertmanager's syntax; alerts that all of them match are silenced. Together they must not match every alert." example:"['alertname=\"DBPoolExhausted\"', 'database=\"orders\"']"`
 	Duration   model.Duration `json:"duration" min:"10s" max:"24h" doc:"How long to silence." example:"15m"`
 	Comment    string         `json:"comment" min:"1" doc:"Why, for the people who find the silence."`
 	CreatedBy  string         `json:"created_by" default:"runbook" min:"1" doc:"Who, for the people who find the silence."`

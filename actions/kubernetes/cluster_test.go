@@ -27,6 +27,11 @@ func action(t *testing.T, name string) actions.Action {
 
 func actionOver(t *testing.T, config, name string, now func() time.Time) actions.Action {
 	t.Helper()
+	return named(t, newSystem(connections(t, config), now), name)
+}
+
+func connections(t *testing.T, config string) *actions.Connections {
+	t.Helper()
 	nodes, problems := document.Parse("config.yaml", []byte("prod: {kubernetes: "+config+"}"))
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
@@ -36,7 +41,7 @@ func actionOver(t *testing.T, config, name string, now func() time.Time) actions
 		t.Fatal(err)
 	}
 	t.Cleanup(conns.Close)
-	return named(t, newSystem(conns, now), name)
+	return conns
 }
 
 func named(t *testing.T, s actions.System, name string) actions.Action {

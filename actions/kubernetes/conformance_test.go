@@ -20,9 +20,9 @@ import (
 
 func conforms(t *testing.T, c conformance.Case) {
 	t.Helper()
-	c.System, c.Address, c.Secrets = System, real.Address(), []string{real.Config.BearerToken}
+	c.System, c.Address, c.Secrets = keeping(store(t, 1<<20)), real.Address(), []string{real.Config.BearerToken}
 	c.Connections = func(address string) string {
-		return fmt.Sprintf("prod: {kubernetes: {kubeconfig: '%s', patch: [{resource: configmaps, namespaces: ['test-*']}]}}", real.KubeconfigAt(t, address))
+		return fmt.Sprintf("prod: {kubernetes: {kubeconfig: '%s', patch: [{resource: configmaps, namespaces: ['test-*'], fields: [/data]}], %s}}", real.KubeconfigAt(t, address), allowsInside)
 	}
 	conformance.Run(t, c)
 }

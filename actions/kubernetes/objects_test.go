@@ -205,19 +205,24 @@ func TestOnlyWhatTheConnectionAllowsIsPatched(t *testing.T) {
 	}
 	const params = "resource: configmaps.v1., name: limits, merge: {data: {pool: '20'}}"
 	before := limits(t, namespace)
-	for _, allowed := range []string{"", ", patch: [{resource: secrets, namespaces: ['*']}]", ", patch: [{resource: configmaps, namespaces: [other, 'x-*']}]", ", patch: [{resource: configmaps.apps, namespaces: ['*']}]"} {
-		refused(t, patch(allowed, params), actions.ClassPermanent, "patch configmaps/"+namespace+"/limits: the connection does not allow it", "{resource: configmaps, namespaces: ["+namespace+"]}")
+	for _, allowed := range []string{"", ", patch: [{resource: secrets, namespaces: ['*'], fields: [/data]}]", ", patch: [{resource: configmaps, namespaces: [other, 'x-*'], fields: [/data]}]", ", patch: [{resource: configmaps.apps, namespaces: ['*'], fields: [/data]}]"} {
+		refused(t, patch(allowed, params), actions.ClassPermanent, "patch configmaps/"+namespace+"/limits: the connection does not allow it", "{resource: configmaps, namespaces: ["+namespace+"], fields: [/spec/…]}")
 	}
-	allowed := ", patch: [{resource: configmaps, namespaces: ['test-*']}]"
+	allowed := ", patch: [{resource: configmaps, namespaces: ['test-*'], fields: [/data/pool, /data/queue]}, {resource: secrets, namespaces: ['*'], fields: [/metadata]}]"
 	for params, want := range map[string]string{
-		"resource: configmaps.v1., name: limits, json: [{op: test, path: /data/pool, value: '11'}]":      "test failed",
-		"resource: configmaps.v1., name: limits, json: [{op: replace, path: /data/none/deep, value: 1}]": "missing path",
-		"resource: configmaps.v1., name: limits, json: [{op: sing}]":                                     "",
-		"resource: configmaps.v1., name: limits, merge: {metadata: {name: other}}":                       "can not make it another object",
-		"resource: configmaps.v1., name: limits, merge: {metadata: {namespace: kube-system}}":            "can not make it another object",
-		"resource: configmaps.v1., name: limits, merge: {data: 7}":                                       "",
-		"resource: configmaps.v1., name: other, merge: {data: {}}":                                       "not found",
-		"resource: configmaps.v9., name: limits, merge: {data: {}}":                                      "could not find the requested resource",
+		"resource: configmaps.v1., name: limits, json: [{op: test, path: /data/pool, value: '11'}]":       "test failed",
+		"resource: configmaps.v1., name: limits, json: [{op: replace, path: /data/none/deep, value: 1}]":  "missing path",
+		"resource: configmaps.v1., name: limits, json: [{op: sing}]":                                      "",
+		"resource: configmaps.v1., name: limits, merge: {metadata: {name: other}}":                        "can not make it another object",
+		"resource: configmaps.v1., name: limits, merge: {metadata: {namespace: kube-system}}":             "can not make it another object",
+		"resource: configmaps.v1., name: limits, merge: {data: 7}":                                        "",
+		"resource: configmaps.v1., name: limits, merge: {data: {pool: '20', pools: '1'}}":                 "does not allow /data/pools to be changed",
+		"resource: configmaps.v1., name: limits, merge: {data: {pool: '20'}, metadata: {labels: {a: b}}}": "does not allow /metadata/labels/a to be changed",
+		"resource: configmaps.v1., name: limits, merge: {data: {a/b: ''}}":                                "does not allow /data/a~1b to be changed",
+		"resource: configmaps.v1., name: limits, merge: {data: null}":                                     "does not allow /data to be changed",
+		"resource: configmaps.v1., name: limits, json: [{op: add, path: /immutable, value: true}]":        "does not allow /immutable to be changed",
+		"resource: configmaps.v1., name: other, merge: {data: {}}":                                        "not found",
+		"resource: configmaps.v9., name: limits, merge: {data: {}}":                                       "could not find the requested resource",
 	} {
 		refused(t, patch(allowed, params), actions.ClassPermanent, want)
 	}

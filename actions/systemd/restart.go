@@ -75,7 +75,7 @@ func (r restarter) targets(ctx context.Context, p restartParams) (actions.Select
 	if u.load == "not-found" {
 		return actions.Selection{}, nil
 	}
-	return actions.Selection{Population: 1, Targets: []actions.Target{{
+	return actions.Selection{Name: c.prefix(p.Unit), Population: 1, Targets: []actions.Target{{
 		ID: c.prefix(p.Unit) + u.invocation, Doc: u.active + " (" + u.sub + ")", Unhealthy: !u.runs(),
 	}}}, nil
 }

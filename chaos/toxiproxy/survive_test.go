@@ -273,7 +273,7 @@ func TestParametersAndConnectionsAreStrict(t *testing.T) {
 		t.Errorf("more jitter than latency: %v", err)
 	}
 	for config, says := range map[string]string{
-		"{}": "listen",
+		"{}": `upstream ""`,
 		`{listen: "127.0.0.1:0", upstream: "a:1"}`:     "listen",
 		`{listen: "127.0.0.1:1", upstream: "nobody"}`:  "upstream",
 		`{url: "http://a:1"}`:                          "needs proxy",

@@ -63,11 +63,13 @@ func (c config) check() error {
 	if c.Proxy != "" {
 		return errors.New("proxy is the name on a server that is there already, and needs its url")
 	}
-	for key, address := range map[string]string{"listen": c.Listen, "upstream": c.Upstream} {
-		_, port, err := net.SplitHostPort(address)
-		if err != nil || port == "" || port == "0" {
-			return fmt.Errorf("%s %q is no address like 127.0.0.1:15432", key, address)
-		}
+	return errors.Join(checkAddress("listen", c.Listen), checkAddress("upstream", c.Upstream))
+}
+
+func checkAddress(key, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" || port == "0" {
+		return fmt.Errorf("%s %q is no address like 127.0.0.1:15432", key, address)
 	}
 	return nil
 }

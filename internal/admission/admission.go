@@ -29,6 +29,8 @@ type Client struct {
 	mu      sync.Mutex
 	waiting []*question
 	asking  bool
+
+	fresh freshProofs
 }
 
 type question struct {
@@ -74,8 +76,10 @@ func (c *Client) Ensure(ctx context.Context) error {
 // an answer, not an error.
 func (c *Client) Apply(ctx context.Context, op ledger.Op) (ledger.Answer, error) {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		asked := time.Now()
 		answer, err := c.ask(ctx, op)
 		if err == nil {
+			c.fresh.note(op, answer, asked)
 			return answer, nil
 		}
 		if again(err) {

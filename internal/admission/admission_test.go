@@ -295,15 +295,57 @@ func TestHoldKeepsTheLease(t *testing.T) {
 	}
 }
 
+// Without a worker nobody can confirm a lease: what holds is the admission.
+func TestAnAdmissionProvesTheLeaseOnceAndForAMoment(t *testing.T) {
+	d := newDesk(t, lease(30*time.Second), 0)
+	a, late := d.admit("heal.1", "db"), d.admit("heal.2", "web")
+	asked := time.Now()
+	d.worker.Stop()
+	defer d.work()
+	held, stop, err := d.Hold(t.Context(), "heal.1", a.Token)
+	if err != nil {
+		t.Fatalf("after %s: %v", time.Since(asked), err)
+	}
+	defer func() { _ = stop() }()
+	if held.Err() != nil {
+		t.Error(context.Cause(held))
+	}
+	asks := func(run string, token int64) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, _, err := d.Hold(ctx, run, token); err == nil {
+			t.Errorf("%s is held, and nobody was asked", run)
+		}
+	}
+	asks("heal.1", a.Token)
+	time.Sleep(time.Until(asked.Add(1100 * time.Millisecond)))
+	asks("heal.2", late.Token)
+}
+
 func TestHoldNeedsALease(t *testing.T) {
 	d := newDesk(t, lease(30*time.Second), 0)
 	a := d.admit("heal.1", "db")
 	if _, _, err := d.Hold(t.Context(), "heal.1", a.Token-1); !isLost(err) {
 		t.Errorf("with an old token: %v", err)
 	}
+	a = d.admit("heal.1", "db")
 	d.release("heal.1")
 	if _, _, err := d.Hold(t.Context(), "heal.1", a.Token); !isLost(err) {
 		t.Errorf("after the release: %v", err)
+	}
+}
+
+// However soon it comes, an admission does not prove what is about to expire.
+func TestAnAdmissionToAShortLeaseProvesLess(t *testing.T) {
+	d := newDesk(t, lease(500*time.Millisecond), 0)
+	a := d.admit("heal.1", "db")
+	time.Sleep(150 * time.Millisecond)
+	d.worker.Stop()
+	defer d.work()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, _, err := d.Hold(ctx, "heal.1", a.Token); err == nil {
+		t.Error("it is held, and nobody was asked")
 	}
 }
 

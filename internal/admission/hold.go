@@ -14,14 +14,17 @@ import (
 // not be kept. What was under way may have happened.
 var ErrLost = errors.New("the lease was lost")
 
-// Hold proves that a run still has its lease. The context that it returns ends
+// Hold proves that a run still has its lease: by asking, or by its admission of
+// a moment ago. The context that it returns ends
 // before the lease can be another's; until then the lease is renewed. An effect
 // asks the context's Err just before it begins: that looks at the clocks itself,
 // and so does not depend on a timer that a stopped process has missed. Stop ends
 // the renewing, and fails when the lease was lost meanwhile.
 func (c *Client) Hold(ctx context.Context, run string, token int64) (held context.Context, stop func() error, err error) {
 	h := &hold{client: c, op: ledger.Op{Confirm: &ledger.Confirm{Run: run, Token: token}}}
-	if err := h.confirm(ctx); err != nil {
+	if p := c.fresh.take(run, token); p != nil {
+		h.proven(p.asked, p.lease)
+	} else if err := h.confirm(ctx); err != nil {
 		return nil, nil, err
 	}
 	h.Context, h.lose = context.WithCancelCause(ctx)
@@ -85,11 +88,15 @@ func (h *hold) confirm(ctx context.Context) error {
 	if answer.State != ledger.Admitted {
 		return fmt.Errorf("confirm the lease of %s: %w: %s", h.op.Confirm.Run, ErrLost, answer.Reason)
 	}
+	h.proven(asked, time.Duration(answer.Lease))
+	return nil
+}
+
+func (h *hold) proven(asked time.Time, lease time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lease = time.Duration(answer.Lease)
-	h.until = asked.Add(h.lease)
-	return nil
+	h.lease = lease
+	h.until = asked.Add(lease)
 }
 
 // renew asks again after a third of the time, and ends the context when time is

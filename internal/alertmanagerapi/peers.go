@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,12 +23,12 @@ type Peer struct {
 // them: an alert is posted to each.
 type Peers []Peer
 
-// First is the name of the first; "" where there is none.
-func (p Peers) First() string {
-	if len(p) == 0 {
-		return ""
+// Names are those of all.
+func (p Peers) Names() (all []string) {
+	for _, one := range p {
+		all = append(all, one.Name)
 	}
-	return p[0].Name
+	return all
 }
 
 // Close closes the connections that are idle.
@@ -71,13 +72,14 @@ func (p Peers) Firing(ctx context.Context, receivers string, matchers []string) 
 	return nil, errors.Join(failed...)
 }
 
-// Fires reports whether any of them lists the alert with exactly these labels,
-// muted or not. That it does not is only known when all answered.
-func (p Peers) Fires(ctx context.Context, set models.LabelSet) (bool, error) {
+// Fires reports whether any of them lists the alert with this fingerprint, which
+// stands for all of its labels, muted or not; matchers narrow what they are asked
+// for. That it does not is only known when all answered.
+func (p Peers) Fires(ctx context.Context, fingerprint string, matchers ...string) (bool, error) {
 	var fires atomic.Bool
 	failed := p.each(ctx, func(ctx context.Context, one Peer) error {
-		known, err := one.Find(ctx, set)
-		if known != nil {
+		listed, err := one.Alerts(ctx, Filter{Matchers: matchers, Active: true, Silenced: true, Inhibited: true})
+		if slices.ContainsFunc(listed, func(a *models.GettableAlert) bool { return *a.Fingerprint == fingerprint }) {
 			fires.Store(true)
 		}
 		return err

@@ -40,7 +40,7 @@ var only = map[string][]string{
 	"go.temporal.io/sdk/workflow": {"workflows", "workflows/drills"},
 	// It brings controller-runtime along, which is large.
 	"github.com/chaos-mesh/chaos-mesh": {"chaos/chaosmesh", "chaos/chaosmesh/standin"},
-	"k8s.io/client-go":                 {"actions/kubernetes", "actions/kubernetes/internal/cluster", "internal/testcluster", "chaos/chaosmesh", "chaos/chaosmesh/standin"},
+	"k8s.io/client-go":                 {"actions/kubernetes", "actions/kubernetes/internal/cluster", "actions/kubernetes/internal/inside", "internal/testcluster", "chaos/chaosmesh", "chaos/chaosmesh/standin"},
 	"github.com/expr-lang/expr":        {"runbooks/expression", "runbooks"},
 	"github.com/goccy/go-yaml":         {"internal/document", "internal/lab"},
 	"github.com/aws/aws-sdk-go-v2":     {"internal/artefact"},

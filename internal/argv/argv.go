@@ -18,8 +18,12 @@ type Rule struct {
 // its place in the config is known.
 func (r *Rule) UnmarshalDocument(n *document.Node) diag.List {
 	type plain Rule
-	problems := document.Decode(n, (*plain)(r))
-	for i, pattern := range r.Argv {
+	return append(document.Decode(n, (*plain)(r)), Problems(n, r.Argv)...)
+}
+
+// Problems are those of the patterns under the key argv of a mapping.
+func Problems(n *document.Node, patterns []string) (problems diag.List) {
+	for i, pattern := range patterns {
 		at := n.Find("argv", i).At
 		if _, err := path.Match(pattern, ""); err != nil {
 			problems.Add(at, "no-pattern", "the pattern "+pattern+" is not valid", `patterns have *, ? and [a-z]; \ takes their meaning away`)

@@ -32,7 +32,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if code, child := backstop.Main(os.Args[1:], std.Modes()...); child {
+	if code, ours := backstop.Main(os.Args[1:], std.Modes()...); ours {
 		os.Exit(code)
 	}
 	switch {

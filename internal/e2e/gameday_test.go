@@ -39,7 +39,7 @@ steady:
 faults:
   - {id: lock, inject: postgres.hold_lock, with: {database: app, table: orders}, for: 2m}
 expect:
-  alert: {matchers: ['alertname="DBPoolExhausted"'], within: 30s}
+  alert: {matchers: ['alertname="DBPoolExhausted"'], within: 1m}
   runbook: {outcome: fixed, steps: [release], within: 15s}
   recovered: {within: 1m, hold: 3s, because: runbook}
 hooks: {webhook: desk, grafana: desk}
@@ -68,15 +68,7 @@ func (x *theatre) desk(_ http.ResponseWriter, r *http.Request) {
 
 func newTheatre(t *testing.T, change func(book string) string) *theatre {
 	t.Helper()
-	env, err := lab.Start(t.Context(), lab.Options{Orders: lab.OrdersOptions{Traffic: 60}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	env := startLab(t, lab.Options{Orders: lab.OrdersOptions{Traffic: 60}})
 	book, err := library.FS().Open("db-pool-exhausted.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +148,9 @@ func tell(d drills.Drill) string {
 	}
 	for _, e := range d.Verdict.Timeline {
 		text += fmt.Sprintf("  %s %s\n", e.At.Format("15:04:05.000"), e.Name)
+	}
+	for _, a := range d.Evidence.Alerts {
+		text += fmt.Sprintf("  alert %v: since %s, seen %s, webhook %s, over %s: %s\n", a.Labels, a.StartsAt, a.ActiveSeen, a.Webhook, a.Resolved, a.Decision)
 	}
 	for _, n := range d.Evidence.Notes {
 		text += "  note: " + n + "\n"

@@ -211,7 +211,7 @@ func (e *Engine) Work() error {
 	}
 	w := worker.New(e.client, e.config.Temporal.TaskQueue, options)
 	workflows.Register(w, &workflows.Activities{
-		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Escalation: e.alertmanagers.First(),
+		Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Alertmanagers: e.alertmanagers.Names(),
 		Windows: e.windows.open, Changed: e.hub.Changed, Concluded: newRecorder(e.metrics, e.log).concluded,
 		Halted: e.halted, Ledger: e.ledger, Autonomy: e.judge().autonomy, Tries: e.attendance.Tries, Firing: e.firing, Guards: e.config.Guards.Each, Notices: e.config.Notices.Severity,
 		Link: cmp.Or(e.config.ExternalURL, e.server.url()),

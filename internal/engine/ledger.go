@@ -2,8 +2,9 @@ package engine
 
 import (
 	"context"
+	"strconv"
 
-	"github.com/prometheus/alertmanager/api/v2/models"
+	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/admission"
 	"github.com/runbook-engine/runbook/internal/halt"
@@ -28,13 +29,13 @@ func (e *Engine) proofs(ctx context.Context) (all []ledger.Proof, err error) {
 	return snapshot.Proofs(), err
 }
 
-// firing asks whether an alert still fires, muted or not.
+// firing asks whether an alert still fires, muted or not. Its labels may have
+// been cut; its fingerprint is that of the whole.
 func (e *Engine) firing(ctx context.Context, a *runbooks.Alert) (bool, error) {
-	labels := models.LabelSet{}
-	for name, value := range a.Labels {
-		labels[name] = value
+	if a.Cut() {
+		return e.alertmanagers.Fires(ctx, a.Fingerprint)
 	}
-	return e.alertmanagers.Fires(ctx, labels)
+	return e.alertmanagers.Fires(ctx, a.Fingerprint, model.AlertNameLabel+"="+strconv.Quote(a.Name()))
 }
 
 // full reports that no more runs may wait.

@@ -18,7 +18,7 @@ func (e *Engine) openReceiver(ctx context.Context) (*webhook.Receiver, error) {
 	r := webhook.New(webhook.Options{
 		Set: e.documents.Set, Runs: e.runs, Alertmanagers: e.alertmanagers, Ready: e.health.Ready, Full: e.full,
 		Metrics: e.metrics, Audit: e.audit, Log: e.log,
-		Witness: e.attendance,
+		Witness: e.attendance, Shared: e.config.Temporal.Address != "",
 		MaxBody: int64(e.config.Webhook.MaxBody), Wait: time.Duration(e.config.Webhook.Wait),
 	})
 	if err := r.Recall(ctx); err != nil {

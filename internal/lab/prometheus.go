@@ -3,8 +3,10 @@ package lab
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -37,6 +39,8 @@ type Prometheus struct {
 	// URL is where it serves, and API its client.
 	URL string
 	API prometheus.API
+
+	home string
 }
 
 // StartPrometheus starts Prometheus with its files below dir.
@@ -49,14 +53,14 @@ func StartPrometheus(ctx context.Context, dir string, options PrometheusOptions)
 	if err := options.write(home); err != nil {
 		return nil, fmt.Errorf("configure Prometheus: %w", err)
 	}
-	p := &Prometheus{}
+	p := &Prometheus{home: home}
 	p.Server, err = child.RunOnFreePorts(ctx, 1, func(ports []int) child.Program {
 		p.URL = "http://" + child.Address(ports[0])
 		return child.Program{
 			Name: "Prometheus", Path: path, Dir: home, Log: filepath.Join(dir, "prometheus.log"),
 			Args: []string{
 				"--config.file=prometheus.yml", "--storage.tsdb.path=data",
-				"--web.listen-address=" + child.Address(ports[0]), "--rules.alert.resend-delay=1s",
+				"--web.listen-address=" + child.Address(ports[0]), "--rules.alert.resend-delay=1s", "--web.enable-lifecycle",
 			},
 			Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
 			Ready: answers(p.URL + "/-/ready"),
@@ -77,21 +81,54 @@ func (o PrometheusOptions) write(home string) error {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(home, "rules"), deploy.AlertRules()); err != nil {
+	if err := os.CopyFS(filepath.Join(home, rulesIn), deploy.AlertRules()); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(home, foundIn), 0o755); err != nil {
 		return err
 	}
 	return writeYAML(filepath.Join(home, "prometheus.yml"), o.configuration())
 }
 
+const (
+	rulesIn = "rules"
+	foundIn = "targets" // of later
+)
+
+// SetRules makes a running Prometheus take a file of rules in the place of the one
+// of that name.
+func (p *Prometheus) SetRules(ctx context.Context, file, text string) error {
+	if err := os.WriteFile(filepath.Join(p.home, rulesIn, file), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write rules: %w", err)
+	}
+	if _, err := request(ctx, http.MethodPost, p.URL+"/-/reload", nil); err != nil {
+		return fmt.Errorf("reload Prometheus: %w", err)
+	}
+	return nil
+}
+
+// Watch makes a running Prometheus scrape more addresses (host:port), and waits
+// until a query has a result.
+func (p *Prometheus) Watch(ctx context.Context, job, address, query string) error {
+	text, err := json.Marshal([]settings{{"targets": []string{address}, "labels": settings{"job": job}}})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.home, foundIn, job+".json"), text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("make Prometheus watch %s: %w", job, err)
+	}
+	return p.await(ctx, query)
+}
+
 func (o PrometheusOptions) configuration() settings {
 	interval := duration(cmp.Or(o.Interval, 200*time.Millisecond))
-	var jobs []settings
+	jobs := []settings{{"job_name": "found", "file_sd_configs": []settings{{"files": []string{foundIn + "/*.json"}}}}}
 	for job, targets := range o.Targets {
 		jobs = append(jobs, settings{"job_name": job, "static_configs": []settings{{"targets": targets}}})
 	}
 	return settings{
 		"global":         settings{"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-		"rule_files":     []string{"rules/*.yml"},
+		"rule_files":     []string{rulesIn + "/*.yml"},
 		"scrape_configs": jobs,
 		"alerting": settings{"alertmanagers": []settings{
 			{"static_configs": []settings{{"targets": o.Alertmanagers}}},

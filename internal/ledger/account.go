@@ -187,6 +187,11 @@ func (a *account) refund(id uint64) {
 
 // reserve books an attempt on all targets, or on none.
 func (l *Ledger) reserve(r Reserve) Answer {
+	if r.Population != nil {
+		if reason := l.askPopulation(r); reason != "" {
+			return Answer{State: Refused, Guard: GuardPopulation, Reason: reason}
+		}
+	}
 	for _, target := range r.Targets {
 		acct := l.accounts[targetKey(target)]
 		if acct == nil {
@@ -205,5 +210,6 @@ func (l *Ledger) reserve(r Reserve) Answer {
 			l.bookOn(l.account(targetKey(target)), all, idOf(r.Run, r.Step, target))
 		}
 	}
+	l.work(r)
 	return Answer{State: Admitted}
 }

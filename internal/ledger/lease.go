@@ -10,18 +10,19 @@ import (
 
 // lease is a run that may act, and the resource that it holds, if any.
 type lease struct {
-	Run      string `json:"run"`
-	Workflow string `json:"w,omitempty"` // see Admit
-	Runbook  string `json:"rb"`
-	Resource string `json:"res,omitempty"`
-	Token    int64  `json:"t"`
-	Since    int64  `json:"s"`
-	Until    int64  `json:"u"` // for the run
-	Free     int64  `json:"f"` // for others
-	Cooldown int64  `json:"c,omitempty"`
-	Unheard  bool   `json:"n,omitempty"`
-	Linger   bool   `json:"l,omitempty"` // the run has ended
-	StopFor  string `json:"x,omitempty"`
+	Run      string  `json:"run"`
+	Workflow string  `json:"w,omitempty"` // see Admit
+	Runbook  string  `json:"rb"`
+	Resource string  `json:"res,omitempty"`
+	Token    int64   `json:"t"`
+	Since    int64   `json:"s"`
+	Until    int64   `json:"u"` // for the run
+	Free     int64   `json:"f"` // for others
+	Cooldown int64   `json:"c,omitempty"`
+	Unheard  bool    `json:"n,omitempty"`
+	Linger   bool    `json:"l,omitempty"` // the run has ended
+	StopFor  string  `json:"x,omitempty"`
+	Work     []*work `json:"p,omitempty"`
 }
 
 func (h *lease) text() string {
@@ -92,7 +93,7 @@ func (l *Ledger) release(r Release) {
 	}
 	l.heard(h)
 	l.conclude(h, r.Acted || r.Linger)
-	if r.Linger && h.Resource != "" {
+	if r.Linger && (h.Resource != "" || h.lasts()) {
 		l.linger(h)
 		return
 	}

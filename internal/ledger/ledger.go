@@ -54,7 +54,8 @@ type Confirm struct {
 }
 
 // Reserve books an attempt on each target before it is made, against the
-// target's own rates: all of them or none.
+// target's own rates: all of them or none. It takes the place of what the step
+// had reserved of a population; without targets it gives that back.
 type Reserve struct {
 	Run     string   `json:"run"`
 	Step    string   `json:"step"`
@@ -62,6 +63,8 @@ type Reserve struct {
 	Rate    []Rate   `json:"rate"` // of the runbook
 	// EngineRate is that which the engine asks of each runbook: all of both hold.
 	EngineRate []Rate `json:"engine_rate,omitempty"`
+	// Population is what the targets were chosen from, where that is known.
+	Population *Population `json:"population,omitempty"`
 }
 
 // Release ends what a run holds. Linger keeps the lease until it can no longer
@@ -129,6 +132,7 @@ const (
 	GuardResource    Guard = "resource"
 	GuardCooldown    Guard = "cooldown"
 	GuardRate        Guard = "rate"
+	GuardPopulation  Guard = "population" // which nobody overrides
 )
 
 // Answer is what came of an Op. For what asks nothing it is Admitted.

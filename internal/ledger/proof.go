@@ -24,9 +24,10 @@ const (
 // Passed is the verdict of a game day that proves something.
 const Passed = "passed"
 
-// A verdict of the others is no evidence: nothing was learnt of the runbook.
+// A verdict of the others is no evidence: nothing was learnt that speaks for the
+// runbook acting by itself, or against it.
 var (
-	evidence = []string{Passed, "degraded", "failed", "heal_failed"}
+	evidence = []string{Passed, "failed", "heal_failed"}
 	failures = []string{"failed", "heal_failed"}
 )
 

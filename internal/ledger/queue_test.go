@@ -228,11 +228,11 @@ func TestTrust(t *testing.T) {
 		t.Error("a proof of 4 days")
 	}
 	prove(10, "degraded", time.Minute)
-	if got = trust(); got.Good != 4 || got.Of != 5 || got.Demoted() {
+	if got = trust(); got.Good != 5 || got.Of != 5 || got.Demoted() {
 		t.Errorf("%+v", got)
 	}
 	prove(11, "failed", 0)
-	if got = trust(); got.Good != 3 || !got.Demoted() || got.Valid(now, 0) {
+	if got = trust(); got.Good != 4 || !got.Demoted() || got.Valid(now, 0) {
 		t.Errorf("%+v", got)
 	}
 	prove(12, "passed", time.Second)

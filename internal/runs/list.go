@@ -43,9 +43,11 @@ type Row struct {
 type Filter struct {
 	Runbook string
 	Outcome string
-	Running bool // only those under way
-	DryRuns bool // dry runs too
-	Limit   int
+	// Fingerprints are those of alerts of which one must have started the run.
+	Fingerprints []string
+	Running      bool // only those under way
+	DryRuns      bool // dry runs too
+	Limit        int
 }
 
 // List is the runs, newest first.
@@ -78,6 +80,9 @@ func (f Filter) query() string {
 	}
 	add(workflows.AttrRunbook, f.Runbook)
 	add(workflows.AttrOutcome, f.Outcome)
+	if len(f.Fingerprints) > 0 {
+		parts = append(parts, fmt.Sprintf("%s IN ('%s')", workflows.AttrFingerprint, strings.Join(f.Fingerprints, "','")))
+	}
 	if f.Running {
 		parts = append(parts, "ExecutionStatus = 'Running'")
 	}

@@ -3,10 +3,12 @@ package testcluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,6 +86,46 @@ func (c *Cluster) Grant(t testing.TB, a Account, namespace string, role rbacv1.R
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.awaitGrant(t, a, namespace, role)
+}
+
+// awaitGrant waits until the API server, which keeps roles in a cache, knows.
+func (c *Cluster) awaitGrant(t testing.TB, a Account, namespace string, role rbacv1.RoleRef) {
+	t.Helper()
+	rules := c.rules(t, namespace, role)
+	if len(rules) == 0 {
+		return
+	}
+	first := rules[0]
+	resource, part, _ := strings.Cut(first.Resources[0], "/")
+	question := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: a.Name, ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: first.Verbs[0], Group: first.APIGroups[0], Resource: resource, Subresource: part,
+		},
+	}}
+	Eventually(t, "right of "+a.Name, func() error {
+		answer, err := c.Set.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), question, metav1.CreateOptions{})
+		if err == nil && !answer.Status.Allowed {
+			err = fmt.Errorf("%v is not allowed", first)
+		}
+		return err
+	})
+}
+
+func (c *Cluster) rules(t testing.TB, namespace string, role rbacv1.RoleRef) []rbacv1.PolicyRule {
+	t.Helper()
+	if role.Kind == "Role" {
+		found, err := c.Set.RbacV1().Roles(namespace).Get(t.Context(), role.Name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Rules
+	}
+	found, err := c.Set.RbacV1().ClusterRoles().Get(t.Context(), role.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Rules
 }
 
 func generated() metav1.ObjectMeta { return metav1.ObjectMeta{GenerateName: "test-"} }

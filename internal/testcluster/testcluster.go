@@ -72,12 +72,12 @@ func Start(ctx context.Context, dir string) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{dir: dir}
-	c.server, err = child.RunOnFreePorts(ctx, 4, func(ports []int) child.Program {
+	c.server, err = child.RunOnFreePorts(ctx, 5, func(ports []int) child.Program {
 		c.port = ports[0]
 		return child.Program{
 			Name: "Kubernetes", Path: program, Dir: dir, Log: filepath.Join(dir, "log"),
 			Args: []string{"-dir", dir, "-nodes", fmt.Sprint(Nodes), "-api-port", fmt.Sprint(ports[0]),
-				"-etcd-port", fmt.Sprint(ports[1]), "-etcd-peer-port", fmt.Sprint(ports[2]), "-kubelet-port", fmt.Sprint(ports[3])},
+				"-etcd-port", fmt.Sprint(ports[1]), "-etcd-peer-port", fmt.Sprint(ports[2]), "-kubelet-port", fmt.Sprint(ports[3]), "-kwok-port", fmt.Sprint(ports[4])},
 			Stop: syscall.SIGKILL, Orphan: syscall.SIGKILL, // its data is for nobody
 			Ready: c.ready, Within: readyWithin,
 		}

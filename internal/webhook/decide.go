@@ -23,6 +23,9 @@ import (
 // is a duplicate when Alertmanager sends the message again.
 func (r *Receiver) decideAll(ctx context.Context, m *Message, alerts []runbooks.Alert) (int, error) {
 	alerts, missing := r.complete(ctx, m, alerts)
+	if err := r.hear(ctx, alerts); err != nil {
+		return http.StatusServiceUnavailable, err
+	}
 	all := r.newWork(ctx, r.Metrics.Count)
 	all.message = m
 	for i := range alerts {

@@ -55,6 +55,14 @@ func newEpisodes() *episodes {
 	return &episodes{newest: newest}
 }
 
+// knows reports that this very episode was heard of.
+func (e *episodes) knows(a *runbooks.Alert) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known, ok := e.newest.Peek(a.Fingerprint)
+	return ok && known.startsAt.Equal(a.StartsAt)
+}
+
 // fired notes a firing. It is stale when a newer episode of the alert is known,
 // or when this one is over.
 func (e *episodes) fired(a *runbooks.Alert) (stale bool) {

@@ -15,6 +15,9 @@ import (
 // Missed decides on alerts that fire, and that no message may have brought, as
 // if one had.
 func (r *Receiver) Missed(ctx context.Context, alerts []runbooks.Alert) error {
+	if err := r.hear(ctx, alerts); err != nil {
+		return err
+	}
 	all := r.newWork(ctx, r.Metrics.CountReconciled)
 	for i := range alerts {
 		all.decide(&alerts[i])

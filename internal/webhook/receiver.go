@@ -27,6 +27,9 @@ type Options struct {
 	Alertmanagers alertmanagerapi.Peers
 	// Full reports that no more runs may wait; nil is never.
 	Full func() bool
+	// Shared says that other engines start runs as well: what they have heard is
+	// looked up.
+	Shared bool
 	// Ready reports why no run can be made durable now, or nil.
 	Ready   func() error
 	Metrics *metrics.Metrics
@@ -64,22 +67,6 @@ func New(o Options) *Receiver {
 		starts: semaphore.NewWeighted(parallelStarts), memory: semaphore.NewWeighted(bodiesInMemory * o.MaxBody),
 	}
 }
-
-// Recall learns from the newest runs which episodes there were, so that a late
-// firing of an older one is known after a restart too.
-func (r *Receiver) Recall(ctx context.Context) error {
-	rows, err := r.Runs.List(ctx, runs.Filter{Limit: recalled})
-	if err != nil {
-		return fmt.Errorf("recall the episodes before this start: %w", err)
-	}
-	for _, row := range rows {
-		r.episodes.recall(row.ID)
-		r.receivers.add(row.Receiver)
-	}
-	return nil
-}
-
-const recalled = 5_000
 
 // ServeHTTP answers 200 when every run that the message leads to is durable, 503
 // when that can not be reached now, so that Alertmanager sends it again, and 400

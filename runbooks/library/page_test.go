@@ -2,6 +2,7 @@ package library_test
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/runbooks"
+	"github.com/runbook-engine/runbook/runbooks/library"
 	"github.com/runbook-engine/runbook/runbooks/unittest"
 )
 
@@ -28,7 +30,11 @@ func index(set *runbooks.Set) string {
 func page(rb *runbooks.Runbook, known map[string]rule, tests []*unittest.Tested) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s# %s\n\n%s\n\n%s", generated, rb.Runbook, rb.Summary, rb.Description)
-	fmt.Fprintf(&b, "\n[The document](../../runbooks/library/%s.yaml), [its unit tests](../../runbooks/library/%s_test.yaml)\n", rb.Runbook, rb.Runbook)
+	fmt.Fprintf(&b, "\n[The document](../../runbooks/library/%s.yaml), [its unit tests](../../runbooks/library/%s_test.yaml)", rb.Runbook, rb.Runbook)
+	if file := rb.Runbook + ".gameday.yaml"; ships(file) {
+		fmt.Fprintf(&b, ", [its game days](../../runbooks/library/%s)", file)
+	}
+	b.WriteString("\n")
 	starts(&b, rb, known)
 	params(&b, rb)
 	guards(&b, rb)
@@ -36,6 +42,11 @@ func page(rb *runbooks.Runbook, known map[string]rule, tests []*unittest.Tested)
 	ends(&b, rb)
 	shown(&b, rb, tests)
 	return b.String()
+}
+
+func ships(file string) bool {
+	_, err := fs.Stat(library.FS(), file)
+	return err == nil
 }
 
 func starts(b *strings.Builder, rb *runbooks.Runbook, known map[string]rule) {

@@ -21,6 +21,9 @@ func (d *drill) seen(s Seen) {
 		}
 		return
 	}
+	if overtaken(a, s.At) {
+		return
+	}
 	if a.Webhook.IsZero() {
 		a.Webhook = s.At
 	}
@@ -31,6 +34,12 @@ func (d *drill) seen(s Seen) {
 		a.RunID = s.RunID
 	}
 	d.yield(a, s.Real)
+}
+
+// overtaken reports that news of an alert that fires is older than they seem: that
+// episode is over. Another peer of Alertmanager may say so after the first one.
+func overtaken(a *gameday.Alert, at time.Time) bool {
+	return !a.Resolved.IsZero() && at.After(a.Resolved)
 }
 
 // yield aborts the drill for a real alert.

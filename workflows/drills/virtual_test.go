@@ -30,6 +30,7 @@ type world struct {
 	healFails  int
 	unwellFor  time.Duration // after the healing
 	incident   time.Duration
+	overtaken  time.Duration // an old alert is over, and a second later another peer says that it fires
 	stop       time.Duration // a person does
 	seldom     time.Duration // the pause between two looks
 	lost       time.Duration // the fault is gone
@@ -143,6 +144,8 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.tell(w.incident, drills.SignalSeen, func() any {
 		return w.seen("f2", map[string]string{"alertname": "DiskFull", "env": "prod"})
 	})
+	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
+	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.restart, drills.SignalAttend, func() any { return "another engine" })
 	w.tell(w.stop, drills.SignalAbort, func() any { return drills.Stop{By: "ada", Reason: "enough"} })
 	return drills.Injected{At: w.injected, Targets: []string{"database/orders"}, Tries: 1}, nil
@@ -158,6 +161,14 @@ func (w *world) seen(fingerprint string, set map[string]string) drills.Seen {
 	return drills.Seen{
 		Alert: runbooks.Alert{Status: "firing", Fingerprint: fingerprint, Labels: set, StartsAt: w.injected},
 		At:    w.env.Now(), Decision: "started", Body: []byte(`{}`), Expected: fingerprint == "f1", Real: fingerprint != "f1",
+	}
+}
+
+func (w *world) old(status string) drills.Seen {
+	set := map[string]string{"alertname": "Slow", "env": "test"}
+	return drills.Seen{
+		Alert: runbooks.Alert{Status: status, Fingerprint: "f3", Labels: set, StartsAt: w.injected.Add(-time.Hour)},
+		At:    w.env.Now(), Decision: "stale",
 	}
 }
 
@@ -255,6 +266,7 @@ func TestVerdicts(t *testing.T) {
 		}, verdict.Inconclusive, gameday.ByRunbook, true},
 		"unwell after healing": {func(w *world, _ *gameday.Plan) { w.unwellFor = time.Hour }, verdict.HealFailed, gameday.ByRunbook, true},
 		"healed at third try":  {func(w *world, _ *gameday.Plan) { w.healFails = 2 }, verdict.Passed, gameday.ByRunbook, true},
+		"late news":            {func(w *world, _ *gameday.Plan) { w.overtaken = time.Second }, verdict.Passed, gameday.ByRunbook, true},
 		"unwell for too long": {func(w *world, p *gameday.Plan) {
 			w.started, w.acted, w.recovered = 0, 0, 0
 			p.Steady[0].AbortAfter = model.Duration(time.Hour)

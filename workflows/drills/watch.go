@@ -185,7 +185,7 @@ func (d *drill) absorbAlert(seen gameday.Alert, incident bool) {
 		return
 	}
 	a := d.alert(seen.Fingerprint, seen.Labels, seen.StartsAt, seen.Expected)
-	if a.ActiveSeen.IsZero() {
+	if a.ActiveSeen.IsZero() && !overtaken(a, seen.ActiveSeen) {
 		a.ActiveSeen = seen.ActiveSeen
 	}
 	if a.Resolved.IsZero() {

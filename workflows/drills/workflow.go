@@ -303,7 +303,7 @@ func (d *drill) conclude() {
 	d.Evidence.Ended = d.clock(d.always)
 	var v verdict.Verdict
 	if err := d.local(d.always, ActivityJudge, &v, d.Plan, d.Evidence); err != nil {
-		v = verdict.Verdict{Verdict: verdict.Inconclusive, Reasons: []verdict.Reason{{Code: "not-judged", Text: message(err)}}}
+		v = verdict.Verdict{Verdict: verdict.Inconclusive, Reasons: []verdict.Reason{{Code: "not_judged", Text: message(err)}}}
 	}
 	d.Verdict = &v
 	d.list(workflows.KeyOutcome.ValueSet(string(v.Verdict)), workflows.KeyReason.ValueSet(workflows.Listed(v.Reasons[0].Text)))

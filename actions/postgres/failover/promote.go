@@ -59,7 +59,7 @@ func (f failover) toPromote(ctx context.Context, p promoteParams) (actions.Selec
 	if !c.standby {
 		doc = "promoted already"
 	}
-	return actions.Selection{Targets: []actions.Target{{ID: "standby/" + c.Name, Doc: doc}}, Population: len(p.Standbys)}, nil
+	return actions.Selection{Targets: []actions.Target{{ID: "standby/" + c.Name, Doc: doc}}, Population: len(p.Standbys), Name: "standby/" + p.Primary}, nil
 }
 
 func (f failover) chosen(ctx context.Context, p promoteParams) (choice, error) {

@@ -16,7 +16,7 @@ func Judge(p gameday.Plan, e gameday.Evidence) Verdict {
 		v.Because, _ = f.because()
 	}
 	v.Verdict, v.Reasons = f.decide(broken)
-	v.Proof = p.Proves != nil && p.Control == "" && v.Verdict != Inconclusive && v.Verdict != Aborted
+	v.Proof = p.Proves != nil && p.Control == "" && v.Verdict.decides()
 	return v
 }
 

@@ -24,6 +24,10 @@ const (
 	HealFailed   Name = "heal_failed"  // it is not proven that the system is as it was
 )
 
+// decides reports that a verdict speaks for the runbook acting by itself, or
+// against it. A degraded one does neither.
+func (n Name) decides() bool { return n == Passed || n == Failed || n == HealFailed }
+
 // Verdict is what a drill has shown.
 type Verdict struct {
 	Verdict Name     `json:"verdict"`
@@ -31,8 +35,8 @@ type Verdict struct {
 	// Because is why the system recovered, whatever the verdict; "" when it was not
 	// seen to.
 	Because gameday.Because `json:"because,omitempty"`
-	// Proof is set when the verdict says something about the proven runbook, so
-	// that it is to be recorded. A control run proves nothing.
+	// Proof is set when the verdict decides whether the proven runbook may act by
+	// itself, so that it is to be recorded. A control run proves nothing.
 	Proof    bool    `json:"proof"`
 	Timeline []Edge  `json:"timeline"`
 	Figures  Figures `json:"figures"`

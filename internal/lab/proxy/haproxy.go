@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,7 +28,8 @@ type HAProxyServer struct {
 type HAProxy struct {
 	*child.Server
 	// Address is what clients connect to, Admin its runtime API, and Health a URL
-	// that answers 200 while a server of the backend is up and 503 otherwise.
+	// that answers 200 while a server of the backend is up and 503 otherwise. Its
+	// path metrics has those for Prometheus.
 	Address, Admin, Health string
 }
 
@@ -43,6 +46,7 @@ frontend health
   bind %[3]s
   monitor-uri /
   monitor fail if { nbsrv(%[4]s) lt 1 }
+  http-request use-service prometheus-exporter if { path /metrics }
 listen %[4]s
   mode tcp
   bind %[1]s
@@ -74,6 +78,23 @@ func StartHAProxy(ctx context.Context, dir, backend string, servers []HAProxySer
 		return nil, err
 	}
 	return p, nil
+}
+
+// Tell gives commands to the runtime API, which answers nothing where it obeys.
+func (p *HAProxy) Tell(ctx context.Context, commands ...string) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", p.Admin)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintln(conn, strings.Join(commands, "; ")); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn)
+	if text := strings.TrimSpace(string(answer)); err == nil && text != "" {
+		err = errors.New(text)
+	}
+	return err
 }
 
 func (p *HAProxy) write(config, health, backend string, servers []HAProxyServer) error {

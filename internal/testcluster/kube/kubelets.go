@@ -18,8 +18,8 @@ import (
 //go:embed pods.yaml
 var pods string
 
-// kubelets plays those of all nodes. Each exec runs on this machine, in dir;
-// each container has the same log, which a test may write.
+// kubelets plays those of all nodes. Each container has the same log, which a test
+// may write.
 func (c cluster) kubelets(ctx context.Context) error {
 	rules := strings.Join([]string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, pods, c.insideOfPods()}, "\n---\n")
 	if err := os.WriteFile(c.file("kwok.yaml"), []byte(rules), 0o600); err != nil {
@@ -41,7 +41,7 @@ func (c cluster) kubelets(ctx context.Context) error {
 	return execute(ctx, command,
 		"--kubeconfig="+c.kubeconfigOfParts(),
 		"--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-		"--node-ip=127.0.0.1", fmt.Sprintf("--node-port=%d", c.kubeletPort), fmt.Sprintf("--server-address=127.0.0.1:%d", c.kubeletPort),
+		"--node-ip=127.0.0.1", fmt.Sprintf("--node-port=%d", c.kubeletPort), fmt.Sprintf("--server-address=127.0.0.1:%d", c.kwokPort),
 		"--tls-cert-file="+c.file("apiserver.crt"), "--tls-private-key-file="+c.file("apiserver.key"),
 		"--node-lease-duration-seconds=40",
 	)
@@ -50,13 +50,8 @@ func (c cluster) kubelets(ctx context.Context) error {
 func (c cluster) insideOfPods() string {
 	return fmt.Sprintf(`
 apiVersion: kwok.x-k8s.io/v1alpha1
-kind: ClusterExec
-metadata: {name: here}
-spec: {execs: [{local: {workDir: '%s'}}]}
----
-apiVersion: kwok.x-k8s.io/v1alpha1
 kind: ClusterLogs
 metadata: {name: file}
 spec: {logs: [{logsFile: '%s', previousLogsFile: '%s'}]}
-`, c.dir, c.file("container.log"), c.file("previous.log"))
+`, c.file("container.log"), c.file("previous.log"))
 }

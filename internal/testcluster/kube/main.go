@@ -19,7 +19,7 @@ import (
 type cluster struct {
 	dir                            string
 	apiPort, etcdPort, kubeletPort int
-	peerPort                       int
+	peerPort, kwokPort             int
 	nodes                          int
 }
 
@@ -32,6 +32,7 @@ func main() {
 	flag.IntVar(&c.etcdPort, "etcd-port", 0, "port of etcd")
 	flag.IntVar(&c.peerPort, "etcd-peer-port", 0, "port of etcd for its peers, of which there are none")
 	flag.IntVar(&c.kubeletPort, "kubelet-port", 0, "port of the kubelets")
+	flag.IntVar(&c.kwokPort, "kwok-port", 0, "port of kwok, which plays the kubelets but for commands in pods")
 	flag.IntVar(&c.nodes, "nodes", 3, "number of nodes")
 	flag.Parse()
 	logs.InitLogs()
@@ -77,6 +78,7 @@ func (c cluster) begin(ctx context.Context, start func(string, func(context.Cont
 	start("controller manager", c.controllerManager)
 	start("scheduler", c.scheduler)
 	start("kubelets", c.kubelets)
+	start("commands in pods", c.execs)
 	if err := c.awaitNodes(ctx, set); err != nil {
 		return err
 	}

@@ -24,9 +24,11 @@ import (
 // Config is the part of the engine's config that says how to reach a cluster,
 // and what more than its access rules the engine may do there.
 type Config struct {
-	Kubeconfig secret.File `json:"kubeconfig" optional:"true" doc:"Kubeconfig file. Without it: the service account when the engine runs in a pod, else what kubectl would use (KUBECONFIG, ~/.kube/config)."`
-	Context    string      `json:"context" optional:"true" doc:"Context of the kubeconfig; the current one unless set."`
-	Patch      []Allowed   `json:"patch,omitempty" optional:"true" doc:"Kinds of objects that kubernetes.patch may change. Every other one is refused."`
+	Kubeconfig secret.File      `json:"kubeconfig" optional:"true" doc:"Kubeconfig file. Without it: the service account when the engine runs in a pod, else what kubectl would use (KUBECONFIG, ~/.kube/config)."`
+	Context    string           `json:"context" optional:"true" doc:"Context of the kubeconfig; the current one unless set."`
+	Patch      []Allowed        `json:"patch,omitempty" optional:"true" doc:"Kinds of objects that kubernetes.patch may change. Every other one is refused."`
+	Exec       []AllowedCommand `json:"exec,omitempty" optional:"true" doc:"Commands that kubernetes.exec may run in pods. Every other one is refused."`
+	Copy       []AllowedFile    `json:"copy,omitempty" optional:"true" doc:"Files that kubernetes.copy may copy out of pods. Every other one is refused."`
 }
 
 // Client is a connection under its name in the engine's config.

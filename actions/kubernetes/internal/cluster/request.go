@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync/atomic"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runbook-engine/runbook/actions"
 )
@@ -20,10 +22,11 @@ import (
 type Request struct {
 	Verb, Group, Resource string // get, apps, deployments; pods/eviction
 	Namespace, Name       string // Name is empty for a list, Namespace for what is in none
+	Reads                 bool   // changes nothing, whatever its verb
 }
 
 func (r Request) writes() bool {
-	return slices.Contains([]string{"create", "update", "patch", "delete"}, r.Verb)
+	return !r.Reads && slices.Contains([]string{"create", "update", "patch", "delete"}, r.Verb)
 }
 
 // String is how errors call it: patch deployments.apps shop/orders-api.
@@ -53,11 +56,34 @@ func (c Client) Do(ctx context.Context, r Request, call func(ctx context.Context
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
-	err := call(ctx)
+	return c.Failure(r, call(ctx), sent.Load())
+}
+
+// Failure says of an error which request failed and what to do, and classifies
+// it; sent is whether the server may have got the request.
+func (c Client) Failure(r Request, err error, sent bool) error {
 	if err == nil {
 		return nil
 	}
-	return c.classified(r, sent.Load(), c.Errorf("%s: %w%s", r, err, hint(r, err)))
+	return c.classified(r, sent, c.Errorf("%s: %w%s", r, err, hint(r, err)))
+}
+
+// MayDo asks the API server whether its access rules allow a request, where it has
+// no dry run for it.
+func (c Client) MayDo(ctx context.Context, r Request) error {
+	resource, part, _ := strings.Cut(r.Resource, "/")
+	question := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+		Namespace: r.Namespace, Name: r.Name, Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: part,
+	}}}
+	asking := Request{Verb: "create", Group: authorizationv1.GroupName, Resource: "selfsubjectaccessreviews", Reads: true}
+	err := c.Do(ctx, asking, func(ctx context.Context) (err error) {
+		question, err = c.Set.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, question, metav1.CreateOptions{})
+		return err
+	})
+	if err == nil && !question.Status.Allowed {
+		err = actions.Permanent(c.Errorf("%s: the access rules do not allow it; %s", r, r.rule()))
+	}
+	return err
 }
 
 // Errorf is fmt.Errorf with the name of the connection in front.
@@ -94,7 +120,9 @@ func Answered(err error) bool {
 	return code != 0 && code != http.StatusUnauthorized && code != http.StatusForbidden
 }
 
-// isRefusal reports an answer that will be the same next time.
+// Refused reports an answer that will be the same next time.
+func Refused(err error) bool { return isRefusal(codeOf(err)) }
+
 func isRefusal(code int) bool {
 	switch code {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:

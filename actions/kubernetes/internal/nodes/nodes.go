@@ -55,7 +55,7 @@ func (s system) selectNodes(ctx context.Context, connection string, choice nodeC
 	}
 	slices.SortFunc(all.Items, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	healthy := 0
-	selection := actions.Selection{Population: len(all.Items), Healthy: &healthy}
+	selection := actions.Selection{Name: nodeKind + c.Name, Population: len(all.Items), Healthy: &healthy}
 	for _, node := range all.Items {
 		target := nodeTarget(&node)
 		if !target.Unhealthy {

@@ -53,12 +53,14 @@ type patchResult struct {
 	Changed bool `json:"changed" doc:"True when this run changed the object; false when it was so already."`
 }
 
+// The risk is what the list of the connection makes it, as with commands: whoever
+// writes it decides which fields a step may change without consent.
 func (s system) patchAction() actions.Action {
 	return actions.Define(actions.Def[patchParams, patchResult]{
 		Name: "kubernetes.patch",
-		Doc: "Change an object of a kind that the connection allows to be patched. " +
+		Doc: "Change an object, as far as the connection allows: which kinds, where, and which fields. " +
 			"It can not be taken back, as nobody knows what the change brought about.",
-		Risk:    actions.Destructive,
+		Risk:    actions.Disruptive,
 		Example: "{namespace: shop, resource: destinationrules.v1.networking.istio.io, name: orders-api, merge: {spec: {host: orders-api}}}",
 		Target:  patchParams.id,
 		Accepts: func(ctx context.Context, _ actions.Target, p patchParams) error {
@@ -86,15 +88,16 @@ const (
 
 func patch(ctx context.Context, c cluster.Client, key actions.Key, p patchParams) (patchResult, error) {
 	o := p.object()
-	if !slices.ContainsFunc(c.Config.Patch, func(a cluster.Allowed) bool { return a.Allows(o) }) {
-		return patchResult{}, actions.Permanent(c.Errorf("patch %s: the connection does not allow it; add to patch of the connection in the engine's config: {resource: %s, namespaces: [%s]}",
+	rules := slices.DeleteFunc(slices.Clone(c.Config.Patch), func(a cluster.Allowed) bool { return !a.Allows(o) })
+	if len(rules) == 0 {
+		return patchResult{}, actions.Permanent(c.Errorf("patch %s: the connection does not allow it; add to patch of the connection in the engine's config: {resource: %s, namespaces: [%s], fields: [/spec/…]}",
 			p.id(), o.GroupResource(), p.Namespace))
 	}
 	note, _, err := c.Make(ctx, key, cluster.Change{
 		Object: o,
 		Notes:  "runbook-engine.io/patches",
 		Edit: func(o *unstructured.Unstructured) (string, error) {
-			note, err := p.apply(o)
+			note, err := p.allowed(rules, o)
 			if err != nil {
 				return "", actions.Permanent(c.Errorf("patch %s: %w", p.id(), err))
 			}
@@ -102,6 +105,19 @@ func patch(ctx context.Context, c cluster.Client, key actions.Key, p patchParams
 		},
 	})
 	return patchResult{Changed: note == patched}, err
+}
+
+// allowed applies the patch when it stays within the rules.
+func (p patchParams) allowed(rules []cluster.Allowed, o *unstructured.Unstructured) (note string, err error) {
+	before := o.DeepCopy()
+	if note, err = p.apply(o); err != nil || note == unchanged {
+		return note, err
+	}
+	field, err := cluster.Outside(rules, before, o)
+	if err == nil && field != "" {
+		err = fmt.Errorf("the connection does not allow %s to be changed; what it allows stands under patch of the connection in the engine's config", field)
+	}
+	return note, err
 }
 
 // apply edits the object as the API server would, so that one change holds the

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cluster"
@@ -17,72 +19,81 @@ import (
 	"github.com/runbook-engine/runbook/internal/document"
 )
 
-// podChoice is which pods an action means.
-type podChoice struct {
-	namespace      string
-	selector       cluster.Selector
-	names          []string
-	phase          string
-	olderThan      time.Duration
-	limit          int // none when 0
-	allowUnmanaged bool
-	// skips leaves out more.
-	skips func(*corev1.Pod) bool
+// Choice is which pods an action means.
+type Choice struct {
+	Namespace      string
+	Selector       cluster.Selector
+	Names          []string
+	Phase          string
+	OlderThan      time.Duration
+	Limit          int // none when 0
+	AllowUnmanaged bool
+	// Skips leaves out more.
+	Skips func(*corev1.Pod) bool
 }
 
-// guardPods wants to be told which pods.
-func guardPods(n *document.Node, namespace string, allowSystem bool) (problems diag.List) {
+// Guard wants to be told which pods.
+func Guard(n *document.Node, namespace string, allowSystem bool) (problems diag.List) {
 	if cluster.Given(n, "selector", "names") == 0 {
 		problems.Add(n.At, "missing-key", "selector or names must be given; without both, all pods of the namespace would be meant", "selector: app=NAME")
 	}
 	return append(problems, cluster.GuardNamespace(n, namespace, allowSystem)...)
 }
 
-// selectPods gives the targets, the oldest first. The population is what the
+// Select gives the targets, the oldest first. The population is what the
 // selector means, or the namespace, and healthy of it are the pods that are
 // ready.
-func (s system) selectPods(ctx context.Context, connection string, choice podChoice) (actions.Selection, error) {
-	c, err := s.Client(ctx, connection)
+func Select(ctx context.Context, env cluster.Env, connection string, choice Choice) (actions.Selection, error) {
+	c, err := env.Client(ctx, connection)
 	if err != nil {
 		return actions.Selection{}, err
 	}
-	all, err := c.ListPods(ctx, choice.namespace, metav1.ListOptions{LabelSelector: string(choice.selector)})
+	all, err := c.ListPods(ctx, choice.Namespace, metav1.ListOptions{LabelSelector: string(choice.Selector)})
 	if err != nil {
 		return actions.Selection{}, err
 	}
-	now := s.Now()
+	now := env.Now()
 	chosen := choice.of(all, now)
-	if err := GuardUnmanaged(chosen, choice.allowUnmanaged); err != nil {
+	if err := GuardUnmanaged(chosen, choice.AllowUnmanaged); err != nil {
 		return actions.Selection{}, actions.Permanent(c.Errorf("%w", err))
 	}
 	healthy := cluster.CountReady(all)
-	selection := actions.Selection{Population: len(all), Healthy: &healthy}
+	selection := actions.Selection{Name: choice.population(c.Name), Population: len(all), Healthy: &healthy}
 	for _, pod := range chosen {
 		selection.Targets = append(selection.Targets, cluster.PodTarget(pod, now))
 	}
 	return selection, nil
 }
 
-func (p podChoice) of(all []*corev1.Pod, now time.Time) []*corev1.Pod {
+// population is the same however its selector is written.
+func (p Choice) population(connection string) string {
+	name := path.Join("pod", connection, p.Namespace)
+	if selector, err := labels.Parse(string(p.Selector)); err == nil && !selector.Empty() {
+		name += "/" + selector.String()
+	}
+	return name
+}
+
+func (p Choice) of(all []*corev1.Pod, now time.Time) []*corev1.Pod {
 	chosen := slices.DeleteFunc(slices.Clone(all), func(pod *corev1.Pod) bool { return !p.wants(pod, now) })
 	slices.SortFunc(chosen, func(a, b *corev1.Pod) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 	})
-	if p.limit > 0 {
-		chosen = chosen[:min(len(chosen), p.limit)]
+	if p.Limit > 0 {
+		chosen = chosen[:min(len(chosen), p.Limit)]
 	}
 	return chosen
 }
 
 // wants leaves out pods that are being deleted already, and static pods, which
 // live in a file on their node: the API only mirrors them.
-func (p podChoice) wants(pod *corev1.Pod, now time.Time) bool {
+func (p Choice) wants(pod *corev1.Pod, now time.Time) bool {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return !mirror && pod.DeletionTimestamp == nil &&
-		(len(p.names) == 0 || slices.Contains(p.names, pod.Name)) &&
-		(p.phase == "" || string(pod.Status.Phase) == p.phase) &&
-		now.Sub(pod.CreationTimestamp.Time) >= p.olderThan &&
-		(p.skips == nil || !p.skips(pod))
+		(len(p.Names) == 0 || slices.Contains(p.Names, pod.Name)) &&
+		(p.Phase == "" || string(pod.Status.Phase) == p.Phase) &&
+		now.Sub(pod.CreationTimestamp.Time) >= p.OlderThan &&
+		(p.Skips == nil || !p.Skips(pod))
 }
 
 // GuardUnmanaged refuses pods that would be lost, unless that is allowed.

@@ -29,7 +29,7 @@ type deletePodsParams struct {
 // UnmarshalDocument also checks what no single field can say.
 func (p *deletePodsParams) UnmarshalDocument(n *document.Node) diag.List {
 	type fields deletePodsParams
-	return append(document.Decode(n, (*fields)(p)), guardPods(n, p.Namespace, p.AllowSystem)...)
+	return append(document.Decode(n, (*fields)(p)), Guard(n, p.Namespace, p.AllowSystem)...)
 }
 
 type podResult struct {
@@ -45,9 +45,9 @@ func (s system) deletePodsAction() actions.Action {
 		Risk:    actions.Disruptive,
 		Example: "{namespace: shop, selector: app=orders-api, phase: Running, older_than: 10m, limit: 1}",
 		Targets: func(ctx context.Context, p deletePodsParams) (actions.Selection, error) {
-			return s.selectPods(ctx, p.Connection, podChoice{
-				namespace: p.Namespace, selector: p.Selector, names: p.Names, phase: p.Phase,
-				olderThan: time.Duration(p.OlderThan), limit: p.Limit, allowUnmanaged: p.AllowUnmanaged,
+			return Select(ctx, s.Env, p.Connection, Choice{
+				Namespace: p.Namespace, Selector: p.Selector, Names: p.Names, Phase: p.Phase,
+				OlderThan: time.Duration(p.OlderThan), Limit: p.Limit, AllowUnmanaged: p.AllowUnmanaged,
 			})
 		},
 		Accepts: func(ctx context.Context, target actions.Target, p deletePodsParams) error {

@@ -31,7 +31,7 @@ type evictPodsParams struct {
 // UnmarshalDocument also checks what no single field can say.
 func (p *evictPodsParams) UnmarshalDocument(n *document.Node) diag.List {
 	type fields evictPodsParams
-	return append(document.Decode(n, (*fields)(p)), guardPods(n, p.Namespace, p.AllowSystem)...)
+	return append(document.Decode(n, (*fields)(p)), Guard(n, p.Namespace, p.AllowSystem)...)
 }
 
 func (s system) evictPodsAction() actions.Action {
@@ -43,9 +43,9 @@ func (s system) evictPodsAction() actions.Action {
 		Example: "{namespace: shop, selector: app=orders-api, older_than: 10m, limit: 1, patience: 5m}",
 		Limit:   func(p evictPodsParams) time.Duration { return time.Duration(p.Patience) + time.Minute },
 		Targets: func(ctx context.Context, p evictPodsParams) (actions.Selection, error) {
-			return s.selectPods(ctx, p.Connection, podChoice{
-				namespace: p.Namespace, selector: p.Selector, names: p.Names,
-				olderThan: time.Duration(p.OlderThan), limit: p.Limit, allowUnmanaged: p.AllowUnmanaged,
+			return Select(ctx, s.Env, p.Connection, Choice{
+				Namespace: p.Namespace, Selector: p.Selector, Names: p.Names,
+				OlderThan: time.Duration(p.OlderThan), Limit: p.Limit, AllowUnmanaged: p.AllowUnmanaged,
 			})
 		},
 		Accepts: func(ctx context.Context, target actions.Target, p evictPodsParams) error {

@@ -38,7 +38,7 @@ type restartPodsParams struct {
 // UnmarshalDocument also checks what no single field can say.
 func (p *restartPodsParams) UnmarshalDocument(n *document.Node) diag.List {
 	type fields restartPodsParams
-	return append(document.Decode(n, (*fields)(p)), guardPods(n, p.Namespace, p.AllowSystem)...)
+	return append(document.Decode(n, (*fields)(p)), Guard(n, p.Namespace, p.AllowSystem)...)
 }
 
 func (s system) restartPodsAction() actions.Action {
@@ -65,9 +65,9 @@ func (s system) restartPodsAction() actions.Action {
 func (s system) selectRestarts(ctx context.Context, p restartPodsParams) (actions.Selection, error) {
 	var refused error
 	owners := map[string]string{}
-	selection, err := s.selectPods(ctx, p.Connection, podChoice{
-		namespace: p.Namespace, selector: p.Selector, names: p.Names, olderThan: time.Duration(p.OlderThan), limit: p.Limit,
-		skips: func(pod *corev1.Pod) bool {
+	selection, err := Select(ctx, s.Env, p.Connection, Choice{
+		Namespace: p.Namespace, Selector: p.Selector, Names: p.Names, OlderThan: time.Duration(p.OlderThan), Limit: p.Limit,
+		Skips: func(pod *corev1.Pod) bool {
 			owner := metav1.GetControllerOf(pod)
 			if owner == nil {
 				return false

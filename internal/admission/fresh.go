@@ -1,0 +1,71 @@
+package admission
+
+import (
+	"sync"
+	"time"
+
+	"github.com/runbook-engine/runbook/internal/ledger"
+)
+
+// maxFresh is how long an admission proves the lease at most: the effect that
+// follows it comes at once.
+const maxFresh = time.Second
+
+// freshProofs are the admissions of a moment ago. Each proves a lease once, as a
+// confirmation would that was asked for at the same time.
+type freshProofs struct {
+	mu    sync.Mutex
+	byRun map[string]*proof
+}
+
+type proof struct {
+	token int64
+	asked time.Time
+	lease time.Duration
+}
+
+// fresh reports a proof that is new by both clocks: one stands still while a
+// machine sleeps, and the other may be set.
+func (p *proof) fresh() bool {
+	now, limit := time.Now(), min(maxFresh, p.lease/5)
+	return now.Sub(p.asked) < limit && now.Round(0).Sub(p.asked.Round(0)) < limit
+}
+
+// note keeps what an admission says of a lease, and forgets one that the run has
+// given back.
+func (f *freshProofs) note(op ledger.Op, answer ledger.Answer, asked time.Time) {
+	switch {
+	case op.Release != nil:
+		f.take(op.Release.Run, 0)
+	case op.Admit != nil && answer.State == ledger.Admitted:
+		f.keep(op.Admit.Run, &proof{token: answer.Token, asked: asked, lease: time.Duration(answer.Lease)})
+	}
+}
+
+func (f *freshProofs) keep(run string, p *proof) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byRun == nil {
+		f.byRun = map[string]*proof{}
+	}
+	f.byRun[run] = p
+	time.AfterFunc(maxFresh, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.byRun[run] == p {
+			delete(f.byRun, run)
+		}
+	})
+}
+
+// take gives the proof of a lease, unless there is none that is fresh.
+func (f *freshProofs) take(run string, token int64) *proof {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.byRun[run]
+	delete(f.byRun, run)
+	if p == nil || p.token != token || !p.fresh() {
+		return nil
+	}
+	return p
+}
