@@ -17,7 +17,12 @@ import (
 
 var real *testcluster.Cluster
 
-func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, &real)) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		os.Exit(runChild(text))
+	}
+	os.Exit(testcluster.Main(m, &real))
+}
 
 // action is one over the cluster, with all rights.
 func action(t *testing.T, name string) actions.Action {
