@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// probing is a runbook of one call.
+func probing(name, do, with string) string {
+	return strings.NewReplacer("NAME", name, "DO", do, "WITH", with).Replace(`---
+runbook: NAME
+summary: Make one call.
+triggers: [{alert: NAME}]
+params: {app: {type: string, from: alert.labels.app}}
+autonomy: auto
+guards: {resource: NAME, approve: {at: destructive, within: 1s, otherwise: skip}}
+steps:
+  - {id: call, do: DO, with: WITH}
+verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
+`)
+}
+
+// A system that refuses us, and one that breaks off, may not make the engine tell
+// anybody its credentials: not in a history, a log, the audit, or an answer of the
+// API. That good answers hold none is what the conformance suite looks at.
+func TestNoCredentialIsInAnythingThatIsKept(t *testing.T) {
+	t.Parallel()
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	t.Cleanup(refusing.Close)
+	secrets := t.TempDir()
+	var canaries []string
+	file := func(name string) string {
+		canaries = append(canaries, "canary-"+name+"-4711")
+		return secretFile(t, secrets, name, canaries[len(canaries)-1])
+	}
+	key, line := sshKey(t)
+	canaries = append(canaries, line)
+	address := strings.TrimPrefix(refusing.URL, "http://")
+	_, port, _ := strings.Cut(address, ":")
+	kubeconfig := secretFile(t, secrets, "kubeconfig", fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "+
+		"clusters: [{name: c, cluster: {server: '%s'}}], users: [{name: u, user: {token: canary-kubernetes-4711}}]}", refusing.URL))
+	canaries = append(canaries, "canary-kubernetes-4711")
+	calls := []struct{ name, connection, do, with string }{
+		{"mysql", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("mysql") + "}", "mysql.query", "{database: mysql, query: SELECT 1}"},
+		{"postgres", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("postgres") + "}", "postgres.query", "{database: postgres, query: SELECT 1}"},
+		{"redis", "{address: '" + address + "', username: u, password_file: " + file("redis") + "}", "redis.info", "{redis: redis}"},
+		{"pgbouncer", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("pgbouncer") + "}", "pgbouncer.pool", "{pooler: pgbouncer, database: orders}"},
+		{"patroni", "{urls: ['" + refusing.URL + "'], username: u, password_file: " + file("patroni") + "}", "patroni.cluster", "{cluster: patroni}"},
+		{"pprof", "{url: '" + refusing.URL + "', bearer_token_file: " + file("pprof") + "}", "pprof.capture", "{service: pprof, profile: heap}"},
+		{"http", "{url: '" + refusing.URL + "', header_files: {X-Api-Key: " + file("http") + "}}", "http.setting", "{connection: http, url: /flag, from: {on: true}, to: {on: false}}"},
+		{"prometheus", "{url: '" + refusing.URL + "', bearer_token_file: " + file("prometheus") + "}", "prometheus.query", "{query: up}"},
+		{"ssh", "{address: '" + address + "', user: u, key_file: " + key + ", known_hosts_file: " + secretFile(t, secrets, "known", "") + ", allow: [{argv: [/bin/true]}]}", "ssh.command", "{machine: ssh, argv: [/bin/true]}"},
+		{"kubernetes", "{kubeconfig: " + kubeconfig + "}", "kubernetes.delete_pods", "{namespace: shop, selector: app=x}"},
+	}
+	connections, books := "", ""
+	var alerts []map[string]string
+	for _, c := range calls {
+		connections += fmt.Sprintf("  %s: {%s: %s}\n", c.name, c.name, c.connection)
+		books += probing(c.name, c.do, c.with)
+		alerts = append(alerts, map[string]string{"alertname": c.name, "app": "seen-4711"})
+	}
+	h := newHost(t, "artefacts: {dir: artefacts}\nconnections:\n"+connections, books).start()
+	h.deliver(alerts...)
+	rows := h.ended(2*time.Minute, len(calls))
+	for _, row := range rows {
+		_, text, err := fetch(t.Context(), h.url("/api/v1/runs/"+row.ID))
+		if err != nil || !strings.Contains(text, "seen-4711") || !strings.Contains(text, `"outcome":"failed"`) {
+			t.Errorf("%s has not failed: %v %s", row.Runbook, err, text)
+		}
+		leaks(t, "the run of "+row.Runbook, []byte(text), canaries)
+	}
+	if seen := searched(t, h.dir, canaries); !seen {
+		t.Error("what every run holds was not found, so a secret would not be either")
+	}
+}
+
+func secretFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sshKey is the file of a new key, and a line of it.
+func sshKey(t *testing.T) (file, line string) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(pem.EncodeToMemory(block))
+	return secretFile(t, t.TempDir(), "key", text), strings.Split(text, "\n")[2]
+}
+
+func leaks(t *testing.T, where string, text []byte, canaries []string) {
+	t.Helper()
+	for _, secret := range canaries {
+		if bytes.Contains(text, []byte(secret)) {
+			t.Errorf("%s holds %s", where, secret)
+		}
+	}
+}
+
+// searched looks through all that an engine has written: logs, audit, and the
+// database of the histories.
+func searched(t *testing.T, dir string, canaries []string) (seen bool) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		leaks(t, path, text, canaries)
+		seen = seen || strings.Contains(path, "temporal") && bytes.Contains(text, []byte("seen-4711"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
