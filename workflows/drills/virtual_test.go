@@ -147,6 +147,8 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
 	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.restart, drills.SignalAttend, func() any { return "another engine" })
+	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
+	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.stop, drills.SignalAbort, func() any { return drills.Stop{By: "ada", Reason: "enough"} })
 	return drills.Injected{At: w.injected, Targets: []string{"database/orders"}, Tries: 1}, nil
 }
