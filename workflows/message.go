@@ -150,3 +150,11 @@ func story(r run.Run) string {
 	}
 	return text
 }
+
+// amount is a number of things in words.
+func amount(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

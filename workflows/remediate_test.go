@@ -314,7 +314,7 @@ func TestAProposalTellsPeopleAndDoesNothing(t *testing.T) {
 	if r.Mode != runbooks.ModePropose || len(told) != 1 {
 		t.Fatalf("mode %s, alerts %v", r.Mode, told)
 	}
-	if a := told[0]; !strings.Contains(a.Annotations["description"], "would run on 1 targets") {
+	if a := told[0]; !strings.Contains(a.Annotations["description"], "would run on 1 target") {
 		t.Errorf("proposal %v", a)
 	}
 }

@@ -342,7 +342,7 @@ func (r *remediation) wouldRun(i int, p runbooks.Prepared) {
 		case len(targets) == 0 && !r.plan.Document.AllSteps()[i].AllowEmpty:
 			reason += "; it would fail now: the selection is empty"
 		default:
-			reason += fmt.Sprintf(" on %d targets", len(targets)) + r.acceptance(i, p, targets)
+			reason += " on " + amount(len(targets), "target") + r.acceptance(i, p, targets)
 		}
 	}
 	if check := r.plan.Document.AllSteps()[i].Verify; check != nil && !p.Undecided {

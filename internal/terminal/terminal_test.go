@@ -157,3 +157,13 @@ func TestSpansAreShort(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasAskedIsShownAsItWasWritten(t *testing.T) {
+	sent, err := json.Marshal([]string{"a >> b && c < d", `a literal \u003e`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := compact(sent); got != `["a >> b && c < d","a literal \\u003e"]` {
+		t.Error(got)
+	}
+}

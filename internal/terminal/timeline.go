@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/runbook-engine/runbook/internal/run"
@@ -195,5 +196,9 @@ func compact(raw json.RawMessage) string {
 	if err := json.Compact(&b, raw); err != nil {
 		return Clean(string(raw))
 	}
-	return Clean(b.String())
+	return Clean(unescaped.Replace(b.String()))
 }
+
+// unescaped shows what encoding/json writes for the sake of web pages. A
+// backslash that stands for itself is passed over as a pair.
+var unescaped = strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
