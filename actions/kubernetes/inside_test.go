@@ -328,18 +328,26 @@ func TestACopyThatIsCancelledEnds(t *testing.T) {
 	t.Parallel()
 	namespace := onePod(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, kept := newFaulty(t), store(t, 1<<20)
+	s, kept, over := newFaulty(t), store(t, 1<<20), make(chan struct{})
 	s.before = func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/exec") {
+		asked := strings.HasSuffix(r.URL.Path, "/exec")
+		if asked {
 			cancel()
-			<-r.Context().Done()
-			return true
+			<-over
 		}
-		return false
+		return asked
 	}
 	path, _ := file(t, 1000)
-	b := bind(t, insideOf(t, real.KubeconfigAt(t, s.address()), kept, "kubernetes.copy"), "{namespace: "+namespace+", selector: app=web, timeout: 2s, path: "+path+"}")
-	if _, err := b.Run(ctx, "run/1", onlyTarget(t, b)); err == nil || actions.ClassOf(err) != actions.ClassTransient || !strings.Contains(err.Error(), "context canceled") {
-		t.Errorf("it gives %v (%s)", err, actions.ClassOf(err))
+	b := bind(t, insideOf(t, real.KubeconfigAt(t, s.address()), kept, "kubernetes.copy"), "{namespace: "+namespace+", selector: app=web, timeout: 1h, path: "+path+"}")
+	target, ended := onlyTarget(t, b), make(chan error, 1)
+	go func() { _, err := b.Run(ctx, "run/1", target); ended <- err }()
+	select {
+	case err := <-ended:
+		if err == nil || actions.ClassOf(err) != actions.ClassTransient || !strings.Contains(err.Error(), "context canceled") {
+			t.Errorf("it gives %v (%s)", err, actions.ClassOf(err))
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it waits for an answer that nobody needs")
 	}
+	close(over)
 }
