@@ -131,7 +131,11 @@ func (v *viewer) whatToType(r run.Run) []string {
 	if v.c.standalone() {
 		lines = append(lines, "this engine is only in this process: leave it with Ctrl-C, then another person types")
 	}
-	for _, verb := range []string{"approve", "deny"} {
+	verbs := []string{"approve", "deny"}
+	if why := api.NobodyElse(r); why != "" {
+		lines, verbs = append(lines, why), verbs[1:]
+	}
+	for _, verb := range verbs {
 		lines = append(lines, terminal.Clean(fmt.Sprintf("  %-8s %s", verb+":", v.c.command(verb, r.ID))))
 	}
 	return lines

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -76,6 +77,8 @@ func lastAnswer(r run.Run) string {
 func mayConsent(who identity.Identity, r run.Run) error {
 	answered := slices.ContainsFunc(r.Approval.Decisions, func(d run.Decision) bool { return d.By == who.Name })
 	switch {
+	case who.Name == r.Actor && NobodyElse(r) != "":
+		return errors.New(NobodyElse(r))
 	case who.Name == r.Actor:
 		return fmt.Errorf("%s started this run, and can not consent to it; another person with the role %s can", who.Name, r.Approval.Roles())
 	case answered:
@@ -90,6 +93,16 @@ func mayConsent(who identity.Identity, r run.Run) error {
 		}
 	}
 	return nil
+}
+
+// NobodyElse is why nobody can consent to a run, with the way out, or "": where
+// nobody has to say who they are, all are one.
+func NobodyElse(r run.Run) string {
+	if r.Actor != identity.Local {
+		return ""
+	}
+	return "without authentication everybody is " + identity.Local + ", and " + identity.Local + " started this run: nobody else is there to consent to it. " +
+		"Deny it, and start it again with --override approval --reason …, or configure auth"
 }
 
 func asRoles(names []string) []identity.Role {

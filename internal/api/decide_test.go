@@ -115,3 +115,22 @@ func TestConsentThatCanNotBeRecordedIsNotGiven(t *testing.T) {
 	b.answer(id, "deny", named("ada", role(identity.Approver)), "no")
 	b.await(id, func(r run.Run) bool { return r.Approval.State == run.Denied })
 }
+
+// Where nobody has to say who they are nobody can consent to what was started by
+// hand: the answer says so, and a way out.
+func TestWithoutAuthenticationTheAnswerSaysHowToGoOn(t *testing.T) {
+	b := newBench(t)
+	b.load(documents + "---" + careful)
+	local := named(identity.Local, identity.Grant{Roles: []identity.Role{identity.Admin, "oncall"}})
+	b.as(local)
+	id := b.start(api.Start{Runbook: "careful", Mode: "live"}).ID
+	b.await(id, asked)
+	p := b.refused(http.MethodPost, "/runs/"+id+"/approve", api.Decide{Reason: "x"}, http.StatusForbidden, api.CodeForbidden)
+	for _, want := range []string{"everybody is local", "--override approval", "auth"} {
+		if !strings.Contains(p.Detail, want) {
+			t.Errorf("%q is not in %q", want, p.Detail)
+		}
+	}
+	b.answer(id, "deny", local, "as told")
+	b.await(id, ended)
+}

@@ -23,7 +23,7 @@ type wire struct {
 	open  []net.Conn
 }
 
-func newWire(t *testing.T, to string) *wire {
+func newWire(t testing.TB, to string) *wire {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,7 +84,7 @@ func (w *wire) mend() {
 
 // startCluster starts a Temporal server in a process of its own, and gives the
 // config of an engine that uses it over the wire.
-func startCluster(t *testing.T) (*wire, string) {
+func startCluster(t testing.TB) (*wire, string) {
 	t.Helper()
 	dir := t.TempDir()
 	spawn(t, filepath.Join(dir, "log"), beCluster, dir)
