@@ -31,7 +31,7 @@ type house struct {
 	hushed  []string // silences made and ended
 	deaf    string   // the Alertmanager that takes no silence
 	sick    map[string]bool
-	gates   map[string]chan struct{} // per lamp, what its calls wait for; set before the first
+	gates   map[string]chan struct{} // per lamp, count and targets, what its calls wait for; set before the first
 }
 
 func newHouse(lamps ...string) *house {
@@ -129,7 +129,24 @@ func (h *house) system() actions.System {
 	}}
 }
 
-func (h *house) targets(_ context.Context, p lampParams) (actions.Selection, error) {
+// pass waits at a gate, where there is one.
+func (h *house) pass(ctx context.Context, name string) error {
+	gate := h.gates[name]
+	if gate == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-gate:
+		return nil
+	}
+}
+
+func (h *house) targets(ctx context.Context, p lampParams) (actions.Selection, error) {
+	if err := h.pass(ctx, "targets"); err != nil {
+		return actions.Selection{}, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := actions.Selection{Population: len(h.lamps)}
@@ -148,12 +165,8 @@ func (h *house) light(ctx context.Context, key actions.Key, t actions.Target, _ 
 	name := strings.TrimPrefix(t.ID, "lamp/")
 	h.enter()
 	defer h.leave()
-	if gate := h.gates[name]; gate != nil {
-		select {
-		case <-ctx.Done():
-			return lampState{}, ctx.Err()
-		case <-gate:
-		}
+	if err := h.pass(ctx, name); err != nil {
+		return lampState{}, err
 	}
 	if h.pause > 0 {
 		select {
@@ -210,7 +223,10 @@ func (h *house) darken(_ context.Context, key actions.Key, t actions.Target, _ l
 	return nil
 }
 
-func (h *house) count(context.Context, actions.Key, actions.Target, actions.Nothing) (countResult, error) {
+func (h *house) count(ctx context.Context, _ actions.Key, _ actions.Target, _ actions.Nothing) (countResult, error) {
+	if err := h.pass(ctx, "count"); err != nil {
+		return countResult{}, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counted++
