@@ -30,6 +30,12 @@ func (c caller) allow(ctx context.Context, call Call) (acting context.Context, r
 	if err != nil {
 		return nil, nil, coded(fmt.Errorf("prove the lease of run %s: %w", call.Run, err))
 	}
+	// The proof may have taken its time.
+	if err := c.refuseHalted(); err != nil {
+		// That the lease was lost as well takes nothing away from it.
+		_ = release()
+		return nil, nil, err
+	}
 	return acting, release, nil
 }
 

@@ -92,8 +92,10 @@ func (s *Switch) Halt(by, reason string, until time.Time) (*ledger.Halt, error) 
 	if until.IsZero() {
 		h.Until = time.Time{}
 	}
-	err := s.say(false, func(was Record) Record { return was.merge(Record{Halt: h}) })
+	// It holds before it is written down: a disk may take its time.
 	s.known = s.known.merge(Record{Halt: h})
+	s.show()
+	err := s.say(false, func(was Record) Record { return was })
 	s.show()
 	return s.known.Halt, err
 }
