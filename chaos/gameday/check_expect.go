@@ -20,6 +20,7 @@ func (c *checker) expect() {
 	c.runbook(node.Get("runbook"))
 	c.recovered(node.Get("recovered"))
 	c.endures()
+	c.bearable()
 	_, problems := matching.CompileMatchers(c.doc.Scope, c.node.Find("scope"))
 	c.problems = append(c.problems, problems...)
 	if c.doc.Control.NoRemedy && c.doc.Proves == "" {
@@ -164,6 +165,22 @@ func (c *checker) endures() {
 			fmt.Sprintf("the fault is over %s after the beginning, and the recovery is due within %s and must hold for %s", f.After+f.For, e.Within, e.Hold),
 			fmt.Sprintf("for at least %s, or a shorter recovered.within", due))
 	}
+}
+
+// bearable: without the runbook the system is unwell for as long as the runbook
+// may take. A probe that stops the drill before keeps the control run from telling.
+func (c *checker) bearable() {
+	e := c.plan.Expect.Recovered
+	if !c.doc.Control.NoRemedy || c.doc.Proves == "" || e == nil {
+		return
+	}
+	i := slices.IndexFunc(c.doc.Steady, func(p Probe) bool { return p.ID == c.plan.RecoveryProbe() })
+	if i < 0 || c.doc.Steady[i].AbortAfter > e.Within+e.Hold {
+		return
+	}
+	c.add(c.node.Find("steady", i, "abort_after").At, "too-short",
+		fmt.Sprintf("the drill stops when this was bad for %s, so that the control run no_remedy can not tell: the recovery is due within %s and must hold for %s", c.doc.Steady[i].AbortAfter, e.Within, e.Hold),
+		fmt.Sprintf("abort_after more than %s, or a shorter recovered.within", e.Within+e.Hold))
 }
 
 func (c *checker) aim(node *document.Node, aim, within model.Duration) {

@@ -20,7 +20,7 @@ gameday: pool
 summary: A pool.
 proves: db-pool-exhausted
 scope: ['env="prod"']
-steady: [{id: checkout, do: http.get, with: {url: "http://127.0.0.1:1", timeout: 2s}, expect: status == 200}]
+steady: [{id: checkout, do: http.get, with: {url: "http://127.0.0.1:1", timeout: 2s}, expect: status == 200, abort_after: 3m}]
 faults: [{id: hold, inject: postgres.hold_connections, with: {database: orders}, for: 5m}]
 expect:
   alert: {matchers: ['alertname="DBPoolExhausted"']}
@@ -45,7 +45,7 @@ func TestPlanIsWhole(t *testing.T) {
 		t.Errorf("%+v, digest %s", p.Proves, p.Digest)
 	}
 	probe := p.Steady[0]
-	if string(probe.With) == "" || time.Duration(probe.Limit) != 7*time.Second || probe.NoAnswer != gameday.Missing || time.Duration(probe.AbortAfter) != time.Minute {
+	if string(probe.With) == "" || time.Duration(probe.Limit) != 7*time.Second || probe.NoAnswer != gameday.Missing || time.Duration(probe.AbortAfter) != 3*time.Minute {
 		t.Errorf("%+v", probe)
 	}
 	var with map[string]any

@@ -41,11 +41,11 @@ func mutations() []mutation {
 		{name: "the alert is silenced", world: silenced, want: verdict.Failed, code: "webhook_missing"},
 		{name: "the rule has a wrong label", world: mislabelled, want: verdict.Failed, code: "run_missing"},
 		{name: "the webhook is lost", world: unheard, want: verdict.Failed, code: "webhook_missing"},
-		{name: "the system heals itself", brief: true, world: healsItself, want: verdict.Failed, code: "because_other"},
-		{name: "the probe is down", sees: blinded, day: strings.Replace(quickDay, "no_answer: bad, ", "", 1), want: verdict.Inconclusive, code: "no_effect"},
+		{name: "the system heals itself", brief: true, world: healsItself, want: verdict.Inconclusive, code: "fault_lost"},
+		{name: "the probe is down", sees: blinded, day: strings.Replace(quickDay, "no_answer: bad, ", "", 1), want: verdict.Inconclusive, code: "fault_lost"},
 		{name: "the runbook is disabled", book: "autonomy: off", want: verdict.Failed, code: "run_missing"},
 		{name: "the runbook does nothing", book: "nothing", want: verdict.Failed, code: "not_recovered"},
-		{name: "another runbook runs", brief: true, book: "another", want: verdict.Failed, code: "other_runbook"},
+		{name: "another runbook runs", brief: true, book: "another", want: verdict.Inconclusive, code: "fault_lost"},
 	}
 	if runtime.GOOS == "linux" { // where processes can be frozen
 		all = append(all, mutation{name: "the service is replaced, not mended", brief: true, world: frozenWorld,

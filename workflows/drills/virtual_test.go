@@ -147,8 +147,6 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
 	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.restart, drills.SignalAttend, func() any { return "another engine" })
-	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
-	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.stop, drills.SignalAbort, func() any { return drills.Stop{By: "ada", Reason: "enough"} })
 	return drills.Injected{At: w.injected, Targets: []string{"database/orders"}, Tries: 1}, nil
 }
@@ -268,7 +266,11 @@ func TestVerdicts(t *testing.T) {
 		}, verdict.Inconclusive, gameday.ByRunbook, true},
 		"unwell after healing": {func(w *world, _ *gameday.Plan) { w.unwellFor = time.Hour }, verdict.HealFailed, gameday.ByRunbook, true},
 		"healed at third try":  {func(w *world, _ *gameday.Plan) { w.healFails = 2 }, verdict.Passed, gameday.ByRunbook, true},
-		"late news":            {func(w *world, _ *gameday.Plan) { w.overtaken = time.Second }, verdict.Passed, gameday.ByRunbook, true},
+		"control run without the runbook": {func(w *world, p *gameday.Plan) {
+			w.started, w.acted, w.recovered = 0, 0, 0
+			p.Control, p.Expect.Recovered.Within, p.Steady[0].AbortAfter = gameday.NoRemedy, model.Duration(time.Minute), model.Duration(80*time.Second)
+		}, verdict.Passed, "", true},
+		"late news": {func(w *world, _ *gameday.Plan) { w.overtaken = time.Second }, verdict.Passed, gameday.ByRunbook, true},
 		"unwell for too long": {func(w *world, p *gameday.Plan) {
 			w.started, w.acted, w.recovered = 0, 0, 0
 			p.Steady[0].AbortAfter = model.Duration(time.Hour)

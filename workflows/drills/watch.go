@@ -329,10 +329,13 @@ func (d *drill) tooLate() bool {
 		return true
 	}
 	effect := d.effect()
-	if d.Plan.Control != "" || effect.IsZero() {
+	if d.Plan.Control == gameday.NoFault || effect.IsZero() {
 		return false
 	}
 	e := d.Plan.Expect
+	if d.Plan.Control == gameday.NoRemedy {
+		return e.Recovered != nil && d.past(effect, e.Recovered.Within+e.Recovered.Hold)
+	}
 	if e.Recovered != nil && !d.well() && d.past(effect, e.Recovered.Within) {
 		return true
 	}
