@@ -87,7 +87,7 @@ func (d *drill) listen(ctx workflow.Context) {
 			s.AddReceive(abort, func(c workflow.ReceiveChannel, _ bool) {
 				var stop Stop
 				c.Receive(always, &stop)
-				d.abort(gameday.AbortPerson, fmt.Sprintf("stopped by %s: %s", stop.By, stop.Reason))
+				d.abort(gameday.AbortPerson, fmt.Sprintf("%s says: %s", stop.By, stop.Reason))
 			})
 			s.AddReceive(settle, func(c workflow.ReceiveChannel, _ bool) {
 				var stop Stop

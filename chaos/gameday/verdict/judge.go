@@ -104,7 +104,9 @@ func (f *facts) shown() findings {
 		f.remedied(&s)
 		f.recovered(&s)
 	}
-	f.silence(&s)
+	if f.plan.Control != gameday.NoRemedy { // without it, people are to be called
+		f.silence(&s)
+	}
 	f.steadiness(&s)
 	return s
 }

@@ -370,6 +370,15 @@ func controlRun(control gameday.ControlRun) (gameday.Plan, gameday.Evidence) {
 	return p, e
 }
 
+func TestControlRunWithoutTheRunbookMayCallPeople(t *testing.T) {
+	p, e := controlRun(gameday.NoRemedy)
+	e.Alerts = append(e.Alerts, gameday.Alert{Fingerprint: "f7", Labels: map[string]string{"alertname": "Slow", "severity": "page"}, ActiveSeen: at(30)})
+	p.Expect.Silent = []string{`severity="page"`}
+	if v := judge(p, e); v.Verdict != verdict.Passed {
+		t.Errorf("it is %s: %+v", v.Verdict, v.Reasons)
+	}
+}
+
 func TestControlRunsPass(t *testing.T) {
 	for _, control := range []gameday.ControlRun{gameday.NoFault, gameday.NoRemedy} {
 		if v := judge(controlRun(control)); v.Verdict != verdict.Passed || v.Proof {
