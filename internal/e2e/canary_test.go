@@ -38,8 +38,10 @@ verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
 // API. That good answers hold none is what the conformance suite looks at.
 func TestNoCredentialIsInAnythingThatIsKept(t *testing.T) {
 	t.Parallel()
-	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
+	refusing, safely := httptest.NewServer(refuse), httptest.NewTLSServer(refuse) // no kubeconfig gives a token away without TLS
 	t.Cleanup(refusing.Close)
+	t.Cleanup(safely.Close)
 	secrets := t.TempDir()
 	var canaries []string
 	file := func(name string) string {
@@ -51,7 +53,7 @@ func TestNoCredentialIsInAnythingThatIsKept(t *testing.T) {
 	address := strings.TrimPrefix(refusing.URL, "http://")
 	_, port, _ := strings.Cut(address, ":")
 	kubeconfig := secretFile(t, secrets, "kubeconfig", fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "+
-		"clusters: [{name: c, cluster: {server: '%s'}}], users: [{name: u, user: {token: canary-kubernetes-4711}}]}", refusing.URL))
+		"clusters: [{name: c, cluster: {server: '%s', insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: canary-kubernetes-4711}}]}", safely.URL))
 	canaries = append(canaries, "canary-kubernetes-4711")
 	calls := []struct{ name, connection, do, with string }{
 		{"mysql", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("mysql") + "}", "mysql.query", "{database: mysql, query: SELECT 1}"},
