@@ -43,7 +43,9 @@ func TestConsentIsByTwoOthersOfTheRightRole(t *testing.T) {
 	if r.Approval.State != run.Asked || len(r.Approval.Targets) != 1 || r.Phase != run.Approving {
 		t.Errorf("asked: %+v in phase %s", r.Approval, r.Phase)
 	}
-	if question := b.told(workflows.ApprovalAlert)[0]; question.Annotations["approve"] != "runbook approve "+id+" --reason …" {
+	if question := b.told(workflows.ApprovalAlert)[0]; question.Annotations["approve"] != "runbook approve "+id+" --reason …" ||
+		question.Annotations["deny"] != "runbook deny "+id+" --reason …" || question.Annotations["deadline"] == "" ||
+		!strings.HasPrefix(question.Annotations["summary"], "runbook lights asks for consent: light on lamp/") {
 		t.Errorf("the question does not say how to answer it: %v", question.Annotations)
 	}
 	for _, d := range []workflows.Decision{

@@ -314,7 +314,8 @@ func TestAProposalTellsPeopleAndDoesNothing(t *testing.T) {
 	if r.Mode != runbooks.ModePropose || len(told) != 1 {
 		t.Fatalf("mode %s, alerts %v", r.Mode, told)
 	}
-	if a := told[0]; !strings.Contains(a.Annotations["description"], "would run on 1 target") {
+	if a := told[0]; !strings.Contains(a.Annotations["description"], "would run on 1 target") ||
+		!strings.HasPrefix(a.Annotations["summary"], "runbook lights would act: ") {
 		t.Errorf("proposal %v", a)
 	}
 }

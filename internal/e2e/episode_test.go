@@ -125,6 +125,64 @@ func TestOneRunOfTwoPeers(t *testing.T) {
 	}
 }
 
+// repeat delivers what was delivered again, so many times, all at once.
+func repeat(t *testing.T, h *host, deliveries []delivery, times int) {
+	var all sync.WaitGroup
+	for _, d := range deliveries {
+		for range times {
+			all.Go(func() {
+				response, err := http.Post(h.webhook(), "application/json", bytes.NewReader(d.body))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				response.Body.Close()
+				if response.StatusCode != http.StatusOK {
+					t.Errorf("answered %s", response.Status)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// All at once: both peers deliver, the engine is killed and started again, and
+// each delivery comes ten more times on both sides of that.
+func TestOneEffectOfTenDuplicatesTwoPeersAndARestart(t *testing.T) {
+	t.Parallel()
+	a := startAlertmanager(t, lab.AlertmanagerOptions{})
+	h := newHost(t, connect(a), silencer).start()
+	p := newTap(t, h.webhook())
+	peers, err := lab.StartAlertmanagers(t.Context(), t.TempDir(), 2, lab.AlertmanagerOptions{
+		Webhook: lab.Webhook{URL: p.URL}, GroupBy: []string{"..."}, PeerTimeout: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, peer := range peers {
+		t.Cleanup(func() { _ = peer.Kill() })
+	}
+	const n = 5
+	startsAt := time.Now()
+	for serial := range n {
+		for _, peer := range peers {
+			raise(t, peer, startsAt, mark(serial))
+		}
+	}
+	eventually(t, 20*time.Second, "both peers to deliver", func() error {
+		if got := len(p.seen()); got <= n {
+			return fmt.Errorf("%d deliveries", got)
+		}
+		return nil
+	})
+	repeat(t, h, p.seen(), 10)
+	h.process.kill()
+	h.start()
+	repeat(t, h, p.seen(), 10)
+	fixed(t, h, 60*time.Second, n)
+	marks(t, a, n)
+}
+
 func TestAKillInTheMiddleOfABurst(t *testing.T) {
 	t.Parallel()
 	a := startAlertmanager(t, lab.AlertmanagerOptions{})
