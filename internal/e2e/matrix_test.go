@@ -90,7 +90,7 @@ func program(runs int, seed uint64, only *regexp.Regexp) (all []play) {
 	for len(all) < runs {
 		var round []play
 		for _, f := range stageFaults {
-			round = append(round, play{fault: f, victim: nobodyDies})
+			round = append(round, play{fault: f, victim: nobodyDies}, play{fault: f, victim: nobodyDies, moment: registered})
 			for _, v := range victims(f.way) {
 				for _, m := range moments {
 					round = append(round, play{fault: f, victim: v, moment: m})
@@ -111,12 +111,9 @@ func program(runs int, seed uint64, only *regexp.Regexp) (all []play) {
 func (p *play) toss(chance *rand.Rand) {
 	ms := func(most int) time.Duration { return time.Duration(chance.IntN(most)) * time.Millisecond }
 	p.pause, p.random, p.outage = ms(80), ms(12_000), ms(1_500)
-	if p.moment == registered { // which is over soon
-		p.pause /= 4
-	}
 	p.raise = ms(4_000)
 	p.wait = chance.IntN(2) == 0 && p.victim == engineDies
-	p.abort = chance.IntN(6) == 0 && p.victim != nobodyDies || chance.IntN(2) == 0 && p.victim == bothDie && p.moment == registered
+	p.abort = chance.IntN(6) == 0 && p.victim != nobodyDies || p.victim == nobodyDies && p.moment == registered
 }
 
 func number(t *testing.T, variable string, usual uint64) uint64 {
@@ -213,7 +210,7 @@ func (s *stage) perform(p play) *facts {
 	if err := s.post("/api/v1/drills", api.Drill{Gameday: p.fault.name}, &started); err != nil {
 		s.t.Fatal(err)
 	}
-	if p.victim != nobodyDies && s.reach(p, started.ID, o, f) {
+	if p.moment != "" && s.reach(p, started.ID, o, f) {
 		time.Sleep(p.pause)
 		s.strike(f, o)
 	}
@@ -313,7 +310,9 @@ var backstopModes = []string{"toxiproxy-guard", "process"}
 
 func (s *stage) strike(f *facts, o *oracle) {
 	p := f.play
-	f.strikes = append(f.strikes, time.Now())
+	if p.victim != nobodyDies {
+		f.strikes = append(f.strikes, time.Now())
+	}
 	switch p.victim {
 	case proxyDies:
 		signalAll(s.backstops("toxiproxy"), syscall.SIGKILL)
