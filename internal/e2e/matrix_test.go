@@ -27,7 +27,7 @@ const (
 	matrixRuns  = "GAMEDAY_TEST_RUNS"
 	matrixSeed  = "GAMEDAY_TEST_SEED"
 	matrixOnly  = "GAMEDAY_TEST_ONLY" // a pattern of what a play calls itself
-	matrixUsual = 12
+	matrixUsual = 8
 	stages      = 6 // at a time
 )
 

@@ -278,16 +278,16 @@ gameday: %s
 summary: The way to the backend is disturbed.
 proves: fall-back
 steady: [{id: checkout, do: http.get, with: {connection: shop, url: /checkout, timeout: 1s}, expect: status == 200, no_answer: bad, every: %s, abort_after: 50s}]
-faults: [{id: way, inject: %s, with: %s, for: 1m}]
+faults: [{id: way, inject: %s, with: %s, for: 40s}]
 expect:
-  alert: {matchers: ['alertname="ShopDown"'], within: 20s}
-  runbook: {outcome: fixed, steps: [switch], within: 20s}
-  recovered: {within: 30s, hold: 2s, because: runbook}
+  alert: {matchers: ['alertname="ShopDown"'], within: 15s}
+  runbook: {outcome: fixed, steps: [switch], within: 15s}
+  recovered: {within: 20s, hold: 2s, because: runbook}
 hooks: {webhook: shop}
 `
 
 // stageWithin is what a drill of the stage gives the alert, and the runbook too.
-const stageWithin = 20 * time.Second
+const stageWithin = 15 * time.Second
 
 // stageFaults are the game days of the stage: what is injected, whose way it
 // disturbs, and how often the drill looks. One that looks seldom has more that it
