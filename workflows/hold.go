@@ -23,7 +23,7 @@ const holdWithin = 3 * time.Second
 // works. A silence ends by itself when the run does not end it: a page is never
 // held for longer. LetGo ends them all, and released waits until that is done.
 func (r *remediation) hold() (letGo, released func()) {
-	var all []json.RawMessage
+	var all []Silence
 	nothing := func() {}
 	if r.plan.Document.HoldPage == 0 || r.plan.Alert == nil || r.plan.Mode != runbooks.ModeLive {
 		return nothing, nothing
@@ -34,11 +34,11 @@ func (r *remediation) hold() (letGo, released func()) {
 	}
 	holding, letGo := workflow.WithCancel(r.acting)
 	held, done := 0, workflow.NewWaitGroup(r.concluding)
-	for _, with := range all {
+	for _, one := range all {
 		done.Add(1)
 		workflow.Go(holding, func(ctx workflow.Context) {
 			defer done.Done()
-			r.holdOne(ctx, with, func() { held++ })
+			r.holdOne(ctx, one, func() { held++ })
 		})
 	}
 	if _, err := workflow.AwaitWithTimeout(r.acting, holdWithin, func() bool { return held == len(all) }); err != nil {
@@ -49,10 +49,10 @@ func (r *remediation) hold() (letGo, released func()) {
 
 // holdOne holds the page in one Alertmanager until the context ends. What may
 // have been silenced is released, also where no answer came.
-func (r *remediation) holdOne(holding workflow.Context, with json.RawMessage, held func()) {
-	call := callOf(r.plan, "hold_page", actions.Target{ID: "alert/" + r.run.ID}, with)
+func (r *remediation) holdOne(holding workflow.Context, s Silence, held func()) {
+	call := callOf(r.plan, "hold_page", actions.Target{ID: "alert/" + r.run.ID}, s.With)
 	call.Key = callKey(r.run.ID, "hold_page")
-	in := where(with)
+	in := s.in()
 	if err := workflow.ExecuteActivity(raiseOptions(holding), "run/"+SilenceAction, call).Get(holding, nil); err != nil {
 		r.event("hold", "", "", "the page can not be held"+in+": "+message(err))
 	} else {
@@ -76,18 +76,23 @@ type held struct {
 	Comment    string   `json:"comment"`
 }
 
-// where names the Alertmanager, for people.
-func where(with json.RawMessage) string {
-	var h held
-	if err := json.Unmarshal(with, &h); err != nil || h.Connection == "" {
+// Silence is what holds a page in one Alertmanager.
+type Silence struct {
+	Alertmanager string          `json:"alertmanager,omitempty"` // empty for the only one
+	With         json.RawMessage `json:"with"`
+}
+
+// in names the Alertmanager, for people.
+func (s Silence) in() string {
+	if s.Alertmanager == "" {
 		return ""
 	}
-	return " in " + h.Connection
+	return " in " + s.Alertmanager
 }
 
 // Hush is the parameters of the silences that hold a page, one for each
 // Alertmanager: on this alert alone.
-func (a *Activities) Hush(_ context.Context, c Conclusion) (all []json.RawMessage, err error) {
+func (a *Activities) Hush(_ context.Context, c Conclusion) (all []Silence, err error) {
 	if c.Plan.Alert.Cut() {
 		return nil, actions.Permanent(fmt.Errorf("the labels of %s were too long to keep, and a silence on what is left of them would be on others too", c.Plan.Alert.Name()))
 	}
@@ -104,7 +109,7 @@ func (a *Activities) Hush(_ context.Context, c Conclusion) (all []json.RawMessag
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, with)
+		all = append(all, Silence{Alertmanager: h.Connection, With: with})
 	}
 	return all, nil
 }
