@@ -33,59 +33,77 @@ verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
 `)
 }
 
+// vault is where an engine finds its credentials, all of them known.
+type vault struct {
+	t        *testing.T
+	dir      string
+	canaries []string
+}
+
+func newVault(t *testing.T) *vault { return &vault{t: t, dir: t.TempDir()} }
+
+func (v *vault) secret(name string) string {
+	v.canaries = append(v.canaries, "canary-"+name+"-4711")
+	return v.canaries[len(v.canaries)-1]
+}
+
+func (v *vault) file(name string) string { return secretFile(v.t, v.dir, name, v.secret(name)) }
+
+// call is what a runbook does over one connection, which has a name like its kind.
+type call struct{ connection, config, do, with string }
+
 // A system that refuses us, and one that breaks off, may not make the engine tell
 // anybody its credentials: not in a history, a log, the audit, or an answer of the
-// API. That good answers hold none is what the conformance suite looks at.
+// API.
 func TestNoCredentialIsInAnythingThatIsKept(t *testing.T) {
 	t.Parallel()
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	refusing, safely := httptest.NewServer(refuse), httptest.NewTLSServer(refuse) // no kubeconfig gives a token away without TLS
 	t.Cleanup(refusing.Close)
 	t.Cleanup(safely.Close)
-	secrets := t.TempDir()
-	var canaries []string
-	file := func(name string) string {
-		canaries = append(canaries, "canary-"+name+"-4711")
-		return secretFile(t, secrets, name, canaries[len(canaries)-1])
-	}
+	v := newVault(t)
 	key, line := sshKey(t)
-	canaries = append(canaries, line)
+	v.canaries = append(v.canaries, line)
 	address := strings.TrimPrefix(refusing.URL, "http://")
 	_, port, _ := strings.Cut(address, ":")
-	kubeconfig := secretFile(t, secrets, "kubeconfig", fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "+
-		"clusters: [{name: c, cluster: {server: '%s', insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: canary-kubernetes-4711}}]}", safely.URL))
-	canaries = append(canaries, "canary-kubernetes-4711")
-	calls := []struct{ name, connection, do, with string }{
-		{"mysql", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("mysql") + "}", "mysql.query", "{database: mysql, query: SELECT 1}"},
-		{"postgres", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("postgres") + "}", "postgres.query", "{database: postgres, query: SELECT 1}"},
-		{"redis", "{address: '" + address + "', username: u, password_file: " + file("redis") + "}", "redis.info", "{redis: redis}"},
-		{"pgbouncer", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + file("pgbouncer") + "}", "pgbouncer.pool", "{pooler: pgbouncer, database: orders}"},
-		{"patroni", "{urls: ['" + refusing.URL + "'], username: u, password_file: " + file("patroni") + "}", "patroni.cluster", "{cluster: patroni}"},
-		{"pprof", "{url: '" + refusing.URL + "', bearer_token_file: " + file("pprof") + "}", "pprof.capture", "{service: pprof, profile: heap}"},
-		{"http", "{url: '" + refusing.URL + "', header_files: {X-Api-Key: " + file("http") + "}}", "http.setting", "{connection: http, url: /flag, from: {on: true}, to: {on: false}}"},
-		{"prometheus", "{url: '" + refusing.URL + "', bearer_token_file: " + file("prometheus") + "}", "prometheus.query", "{query: up}"},
-		{"ssh", "{address: '" + address + "', user: u, key_file: " + key + ", known_hosts_file: " + secretFile(t, secrets, "known", "") + ", allow: [{argv: [/bin/true]}]}", "ssh.command", "{machine: ssh, argv: [/bin/true]}"},
-		{"kubernetes", "{kubeconfig: " + kubeconfig + "}", "kubernetes.delete_pods", "{namespace: shop, selector: app=x}"},
-	}
+	kubeconfig := secretFile(t, v.dir, "kubeconfig", fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "+
+		"clusters: [{name: c, cluster: {server: '%s', insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: %s}}]}", safely.URL, v.secret("kubernetes")))
+	v.keeps(false,
+		call{"mysql", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + v.file("mysql") + "}", "mysql.query", "{database: mysql, query: SELECT 1}"},
+		call{"postgres", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + v.file("postgres") + "}", "postgres.query", "{database: postgres, query: SELECT 1}"},
+		call{"redis", "{address: '" + address + "', username: u, password_file: " + v.file("redis") + "}", "redis.info", "{redis: redis}"},
+		call{"pgbouncer", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + v.file("pgbouncer") + "}", "pgbouncer.pool", "{pooler: pgbouncer, database: orders}"},
+		call{"patroni", "{urls: ['" + refusing.URL + "'], username: u, password_file: " + v.file("patroni") + "}", "patroni.cluster", "{cluster: patroni}"},
+		call{"pprof", "{url: '" + refusing.URL + "', bearer_token_file: " + v.file("pprof") + "}", "pprof.capture", "{service: pprof, profile: heap}"},
+		call{"http", "{url: '" + refusing.URL + "', header_files: {X-Api-Key: " + v.file("http") + "}}", "http.setting", "{connection: http, url: /flag, from: {on: true}, to: {on: false}}"},
+		call{"prometheus", "{url: '" + refusing.URL + "', bearer_token_file: " + v.file("prometheus") + "}", "prometheus.query", "{query: up}"},
+		call{"ssh", "{address: '" + address + "', user: u, key_file: " + key + ", known_hosts_file: " + secretFile(t, v.dir, "known", "") + ", allow: [{argv: [/bin/true]}]}", "ssh.command", "{machine: ssh, argv: [/bin/true]}"},
+		call{"kubernetes", "{kubeconfig: " + kubeconfig + "}", "kubernetes.delete_pods", "{namespace: shop, selector: app=x}"},
+	)
+}
+
+// keeps has an engine make all calls, which succeed or fail, and looks through all
+// that is left of them.
+func (v *vault) keeps(succeed bool, calls ...call) {
+	v.t.Helper()
 	connections, books := "", ""
 	var alerts []map[string]string
 	for _, c := range calls {
-		connections += fmt.Sprintf("  %s: {%s: %s}\n", c.name, c.name, c.connection)
-		books += probing(c.name, c.do, c.with)
-		alerts = append(alerts, map[string]string{"alertname": c.name, "app": "seen-4711"})
+		connections += fmt.Sprintf("  %s: {%s: %s}\n", c.connection, c.connection, c.config)
+		books += probing(c.connection, c.do, c.with)
+		alerts = append(alerts, map[string]string{"alertname": c.connection, "app": "seen-4711"})
 	}
-	h := newHost(t, "artefacts: {dir: artefacts}\nconnections:\n"+connections, books).start()
+	h := newHost(v.t, "artefacts: {dir: artefacts}\nconnections:\n"+connections, books).start()
 	h.deliver(alerts...)
-	rows := h.ended(2*time.Minute, len(calls))
-	for _, row := range rows {
-		_, text, err := fetch(t.Context(), h.url("/api/v1/runs/"+row.ID))
-		if err != nil || !strings.Contains(text, "seen-4711") || strings.Contains(text, `"outcome":"done"`) {
-			t.Errorf("%s is not as meant: %v %s", row.Runbook, err, text)
+	for _, row := range h.ended(2*time.Minute, len(calls)) {
+		_, text, err := fetch(v.t.Context(), h.url("/api/v1/runs/"+row.ID))
+		if err != nil || !strings.Contains(text, "seen-4711") || strings.Contains(text, `"outcome":"done"`) != succeed {
+			v.t.Errorf("%s is not as meant: %v %s", row.Runbook, err, text)
 		}
-		leaks(t, "the run of "+row.Runbook, []byte(text), canaries)
+		leaks(v.t, "the run of "+row.Runbook, []byte(text), v.canaries)
 	}
-	if seen := searched(t, h.dir, canaries); !seen {
-		t.Error("what every run holds was not found, so a secret would not be either")
+	if seen := searched(v.t, h.dir, v.canaries); !seen {
+		v.t.Error("what every run holds was not found, so a secret would not be either")
 	}
 }
 
