@@ -9,6 +9,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/http"
 	"github.com/runbook-engine/runbook/actions/kubernetes"
 	"github.com/runbook-engine/runbook/actions/mysql"
+	"github.com/runbook-engine/runbook/actions/orchestrator"
 	"github.com/runbook-engine/runbook/actions/patroni"
 	"github.com/runbook-engine/runbook/actions/pgbouncer"
 	"github.com/runbook-engine/runbook/actions/postgres"
@@ -30,6 +31,7 @@ func Catalog(conns *actions.Connections) *actions.Catalog {
 		http.System(conns),
 		kubernetes.System(conns),
 		mysql.System(conns),
+		orchestrator.System(conns),
 		patroni.System(conns),
 		pgbouncer.System(conns),
 		postgres.System(conns),

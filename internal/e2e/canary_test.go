@@ -74,6 +74,7 @@ func TestNoCredentialIsInAnythingThatIsKept(t *testing.T) {
 		call{"redis", "{address: '" + address + "', username: u, password_file: " + v.file("redis") + "}", "redis.info", "{redis: redis}"},
 		call{"pgbouncer", "{host: 127.0.0.1, port: " + port + ", user: u, password_file: " + v.file("pgbouncer") + "}", "pgbouncer.pool", "{pooler: pgbouncer, database: orders}"},
 		call{"patroni", "{urls: ['" + refusing.URL + "'], username: u, password_file: " + v.file("patroni") + "}", "patroni.cluster", "{cluster: patroni}"},
+		call{"orchestrator", "{urls: ['" + refusing.URL + "'], username: u, password_file: " + v.file("orchestrator") + "}", "orchestrator.cluster", "{cluster: orders}"},
 		call{"pprof", "{url: '" + refusing.URL + "', bearer_token_file: " + v.file("pprof") + "}", "pprof.capture", "{service: pprof, profile: heap}"},
 		call{"http", "{url: '" + refusing.URL + "', header_files: {X-Api-Key: " + v.file("http") + "}}", "http.setting", "{connection: http, url: /flag, from: {on: true}, to: {on: false}}"},
 		call{"prometheus", "{url: '" + refusing.URL + "', bearer_token_file: " + v.file("prometheus") + "}", "prometheus.query", "{query: up}"},
