@@ -175,7 +175,7 @@ func TestSoManyErrorsStopTheRest(t *testing.T) {
 
 func TestThePageIsHeldWhileTheRunWorksAndNoLonger(t *testing.T) {
 	doc := head + "hold_page: 1m\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n"
-	const held = `hush alertname="Dark",room="hall",severity="critical"; unhush`
+	const held = `hush 1m alertname="Dark",room="hall",severity="critical"; unhush`
 	for name, end := range map[string]string{
 		"fixed": verified, "not fixed": "verify: {do: lamp.count, until: value >= 9, every: 100ms, within: 1s}\n",
 	} {

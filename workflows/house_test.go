@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type house struct {
 	hushed  []string // silences made and ended
 	deaf    string   // the Alertmanager that takes no silence
 	sick    map[string]bool
+	apart   bool                     // each prefix is a population of its own; set before the first
 	gates   map[string]chan struct{} // per lamp, count and targets, what its calls wait for; set before the first
 }
 
@@ -150,6 +152,9 @@ func (h *house) targets(ctx context.Context, p lampParams) (actions.Selection, e
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := actions.Selection{Population: len(h.lamps)}
+	if h.apart {
+		s.Name = "lamps/" + p.Prefix
+	}
 	for name := range h.lamps {
 		if strings.HasPrefix(name, p.Prefix) {
 			s.Targets = append(s.Targets, actions.Target{ID: "lamp/" + name, Unhealthy: h.sick[name]})
@@ -252,7 +257,7 @@ func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silen
 	if p.Connection != "" && p.Connection == h.deaf {
 		return actions.Nothing{}, actions.Permanent(errors.New("it does not listen"))
 	}
-	h.set(func() { h.hushed = append(h.hushed, "hush "+strings.Join(p.Matchers, ",")) })
+	h.set(func() { h.hushed = append(h.hushed, fmt.Sprintf("hush %s %s", p.Duration, strings.Join(p.Matchers, ","))) })
 	return actions.Nothing{}, nil
 }
 

@@ -54,3 +54,19 @@ func TestAStepThatIsOverLeavesThePopulation(t *testing.T) {
 	}
 	b.wait(first)
 }
+
+// What an action calls its population goes before the place of the targets.
+func TestAPopulationIsWhatTheActionCallsIt(t *testing.T) {
+	b := newBench(t, "a1", "b1")
+	b.keepsLedger()
+	b.house.apart = true
+	gate := make(chan struct{})
+	b.house.gates = map[string]chan struct{}{"a1": gate}
+	first := b.start(b.plan(lightsOf("a", "max_targets: {count: 1}")))
+	b.eventually("the first has begun", func() bool { return b.house.working() > 0 })
+	if r := b.do(lightsOf("b", "max_targets: {count: 1}")); r.Steps[0].Outcome != run.Done {
+		t.Errorf("of another population: %s", describe(r))
+	}
+	close(gate)
+	b.wait(first)
+}

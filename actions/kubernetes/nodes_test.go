@@ -32,8 +32,8 @@ func TestWhichNodesAreSelected(t *testing.T) {
 	} {
 		name, params, _ := strings.Cut(text, " ")
 		s := selected(t, bind(t, action(t, name), params))
-		if got := podNames(s); got != want || s.Population != testcluster.Nodes || *s.Healthy != testcluster.Nodes-1 {
-			t.Errorf("%s: %q of %d, %d healthy, want %q", text, got, s.Population, *s.Healthy, want)
+		if got := podNames(s); got != want || s.Population != testcluster.Nodes || *s.Healthy != testcluster.Nodes-1 || s.Name != "node/prod" {
+			t.Errorf("%s: %q of %d of %s, %d healthy, want %q", text, got, s.Population, s.Name, *s.Healthy, want)
 		}
 		for _, target := range s.Targets {
 			if target.Unhealthy != (target.ID == "node/node-2") {

@@ -76,6 +76,30 @@ func TestWhichPodsAreSelected(t *testing.T) {
 	}
 }
 
+// Runs keep to the limits of a population together by its name: it is the same
+// for the same pods, and says which cluster, namespace and selector.
+func TestOnePopulationOfPodsHasOneName(t *testing.T) {
+	t.Parallel()
+	namespace := real.Namespace(t)
+	addPod(t, namespace, "orders-1", testcluster.Image)
+	for text, want := range map[string]string{
+		"delete_pods selector: app=orders":                                    "/app=orders",
+		"delete_pods selector: app==orders, limit: 1":                         "/app=orders",
+		"delete_pods selector: 'app in (orders)', older_than: 1h":             "/app=orders",
+		"evict_pods selector: app=orders":                                     "/app=orders",
+		"delete_pods selector: 'app in (stock,orders)', phase: Running":       "/app in (orders,stock)",
+		"delete_pods selector: 'tier notin (web),app=orders'":                 "/app=orders,tier!=web",
+		"delete_pods selector: 'app=orders, tier!=web', names: [orders-9, x]": "/app=orders,tier!=web",
+		"delete_pods names: [orders-1]":                                       "",
+	} {
+		name, params, _ := strings.Cut(text, " ")
+		s := selected(t, bind(t, action(t, "kubernetes."+name), "{namespace: "+namespace+", allow_unmanaged: true, "+params+"}"))
+		if s.Name != "pod/prod/"+namespace+want {
+			t.Errorf("%s: of the population %q, want …%s", text, s.Name, want)
+		}
+	}
+}
+
 // awaitYounger makes a running pod that is at least a second younger than all others.
 func awaitYounger(t *testing.T, namespace, name string) *corev1.Pod {
 	t.Helper()

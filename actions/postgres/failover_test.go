@@ -297,6 +297,9 @@ func TestTheMostAdvancedStandbyIsPromoted(t *testing.T) {
 	catalog := open(t, at(t, "a", pair.Engine.Address())+at(t, "b", pair.Standby.Address())+at(t, "c", second.Address()))
 	streamsNoMore(t, pair.Standby)
 	params := "{primary: a, standbys: [b, c], fenced: true, heartbeat: 2s}"
+	if s, err := bind(t, catalog, "postgres.promote", params).Targets(t.Context()); err != nil || s.Name != "standby/a" || s.Population != 2 {
+		t.Errorf("it selects of %q: %+v, %v", s.Name, s, err)
+	}
 	r, err := run(t, catalog, "postgres.promote", params)
 	if err != nil || r["promoted"] != "c" {
 		t.Fatalf("it gives %v, %v", r, err)

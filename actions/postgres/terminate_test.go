@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,11 @@ func TestTerminateSelects(t *testing.T) {
 		}
 		if s.Population != 5 { // first, second, idle, aborted, super
 			t.Errorf("%s: the population is %d", params, s.Population)
+		}
+		for _, target := range s.Targets { // it has no other name than that of their place
+			if s.Name != "" || path.Dir(target.ID) != "backend/orders" {
+				t.Errorf("%s: %s of the population %q", params, target.ID, s.Name)
+			}
 		}
 	}
 }

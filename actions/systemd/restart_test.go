@@ -181,3 +181,20 @@ func TestAUnitThatIsDownIsUnhealthy(t *testing.T) {
 		t.Errorf("it selects %+v, %v", found, err)
 	}
 }
+
+// A restart gives a unit another id as a target, and not as what is limited.
+func TestAUnitIsOnePopulationThroughItsRestarts(t *testing.T) {
+	s := newStandIn(t)
+	b := bind(t, s, "{unit: orders-api.service, settle: 10ms}")
+	before, err := b.Targets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, s, "{unit: orders-api.service, settle: 10ms}"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := b.Targets(t.Context())
+	if err != nil || after.Targets[0].ID == before.Targets[0].ID || after.Name != before.Name || !strings.Contains(after.Name, "orders-api.service") {
+		t.Errorf("before %+v, after %+v, %v", before, after, err)
+	}
+}

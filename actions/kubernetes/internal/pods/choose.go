@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cluster"
@@ -58,20 +59,39 @@ func Select(ctx context.Context, env cluster.Env, connection string, choice Choi
 		return actions.Selection{}, actions.Permanent(c.Errorf("%w", err))
 	}
 	healthy := cluster.CountReady(all)
-	selection := actions.Selection{Name: choice.population(c.Name), Population: len(all), Healthy: &healthy}
+	selected := actions.Selection{Name: choice.population(c.Name), Population: len(all), Healthy: &healthy}
 	for _, pod := range chosen {
-		selection.Targets = append(selection.Targets, cluster.PodTarget(pod, now))
+		selected.Targets = append(selected.Targets, cluster.PodTarget(pod, now))
 	}
-	return selection, nil
+	return selected, nil
 }
 
 // population is the same however its selector is written.
 func (p Choice) population(connection string) string {
 	name := path.Join("pod", connection, p.Namespace)
 	if selector, err := labels.Parse(string(p.Selector)); err == nil && !selector.Empty() {
-		name += "/" + selector.String()
+		name += "/" + plainly(selector)
 	}
 	return name
+}
+
+// plainly writes one meaning in one way: x==a and x in (a) as x=a, x notin (a) as
+// x!=a, and all in the order of their keys.
+func plainly(selector labels.Selector) string {
+	requirements, _ := selector.Requirements()
+	plain := labels.NewSelector()
+	for _, r := range requirements {
+		operator, known := plainOperators[r.Operator()]
+		if same, err := labels.NewRequirement(r.Key(), operator, r.Values().List()); known && r.Values().Len() == 1 && err == nil {
+			r = *same
+		}
+		plain = plain.Add(r)
+	}
+	return plain.String()
+}
+
+var plainOperators = map[selection.Operator]selection.Operator{
+	selection.DoubleEquals: selection.Equals, selection.In: selection.Equals, selection.NotIn: selection.NotEquals,
 }
 
 func (p Choice) of(all []*corev1.Pod, now time.Time) []*corev1.Pod {
