@@ -54,20 +54,21 @@ func (p Peers) Resolve(ctx context.Context, a *models.PostableAlert, now time.Ti
 	return errors.Join(p.each(ctx, func(ctx context.Context, one Peer) error { return one.Resolve(ctx, a, now) })...)
 }
 
-// Firing is Client.Firing of the first that answers.
+// Firing is Client.Firing of the first that lists something. That none does is
+// only known when all answered: they need not be one cluster.
 func (p Peers) Firing(ctx context.Context, receivers string, matchers []string) (models.AlertGroups, error) {
-	failed := []error{errNobody}
+	if len(p) == 0 {
+		return nil, errNobody
+	}
+	var failed []error
 	for _, one := range p {
 		asking, cancel := context.WithTimeout(ctx, peerTimeout)
 		groups, err := one.Firing(asking, receivers, matchers)
 		cancel()
-		if err == nil {
+		if len(groups) > 0 {
 			return groups, nil
 		}
 		failed = append(failed, named(one, err))
-	}
-	if len(p) > 0 {
-		failed = failed[1:]
 	}
 	return nil, errors.Join(failed...)
 }

@@ -51,7 +51,13 @@ func fires(t *testing.T, p Peers, a *models.PostableAlert) bool {
 func TestAnAlertIsPostedToEach(t *testing.T) {
 	one, other := start(t, "", nil), start(t, "", nil)
 	both := Peers{{one, "one"}, {other, "other"}}
-	a := ours("1", time.Now())
+	a, another := ours("1", time.Now()), ours("2", time.Now())
+	if err := one.PostAlert(t.Context(), another); err != nil {
+		t.Fatal(err)
+	}
+	if fires(t, both, a) {
+		t.Error("another alert of this name fires, and this one does not")
+	}
 	if missed, err := both.Post(t.Context(), a); missed != nil || err != nil {
 		t.Fatal(missed, err)
 	}
@@ -83,7 +89,15 @@ func TestOneAlertmanagerThatTookItIsEnough(t *testing.T) {
 	awaitFiring(t, here, "", nil, ": 1")
 	groups, err := p.Firing(t.Context(), "", nil)
 	if err != nil || len(groups) != 1 {
-		t.Errorf("the first that answers has %d groups, %v", len(groups), err)
+		t.Errorf("the first that lists something has %d groups, %v", len(groups), err)
+	}
+	// One that is no peer of it has other alerts.
+	stranger := start(t, "", nil)
+	if groups, err := (Peers{{stranger, "stranger"}, {here, "here"}}).Firing(t.Context(), "", nil); err != nil || len(groups) != 1 {
+		t.Errorf("beside one that has none: %d groups, %v", len(groups), err)
+	}
+	if groups, err := (Peers{{stranger, "stranger"}, {gone(t), "away"}}).Firing(t.Context(), "", nil); err == nil || len(groups) > 0 {
+		t.Errorf("beside one that is not there: %d groups, %v", len(groups), err)
 	}
 	// One that can not be told goes on notifying.
 	if err := p.Resolve(t.Context(), a, time.Now()); err == nil || !strings.Contains(err.Error(), "alertmanager away") {

@@ -66,18 +66,7 @@ type desk struct {
 func newDesk(t *testing.T, change func(*reconcile.Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, audit: filepath.Join(t.TempDir(), "audit.jsonl"), name: fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())}
-	nowhere := httptest.NewServer(nil)
-	nowhere.Close()
-	var err error
-	d.alertmanager, err = lab.StartAlertmanager(t.Context(), t.TempDir(), lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: nowhere.URL}, GroupBy: []string{"..."}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.alertmanager.Kill(); err != nil {
-			t.Error(err)
-		}
-	})
+	d.alertmanager = startAlertmanager(t)
 	d.api = open(t, d.alertmanager.URL)
 	d.temporal = temporaltest.Dial(t, server)
 	d.options = reconcile.Options{
@@ -90,6 +79,22 @@ func newDesk(t *testing.T, change func(*reconcile.Options)) *desk {
 	}
 	d.restart()
 	return d
+}
+
+func startAlertmanager(t *testing.T) *lab.Alertmanager {
+	t.Helper()
+	nowhere := httptest.NewServer(nil)
+	nowhere.Close()
+	a, err := lab.StartAlertmanager(t.Context(), t.TempDir(), lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: nowhere.URL}, GroupBy: []string{"..."}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
 }
 
 // restart forgets all that the engine keeps in memory.
@@ -143,11 +148,16 @@ func (d *desk) alert(serial string) *models.PostableAlert {
 // raise posts an alert, and waits until Alertmanager has it in a group.
 func (d *desk) raise(a *models.PostableAlert) {
 	d.t.Helper()
-	if err := d.api.PostAlert(d.t.Context(), a); err != nil {
+	d.raiseIn(d.api, a)
+}
+
+func (d *desk) raiseIn(c *alertmanagerapi.Client, a *models.PostableAlert) {
+	d.t.Helper()
+	if err := c.PostAlert(d.t.Context(), a); err != nil {
 		d.t.Fatal(err)
 	}
 	d.eventually("the alert to be grouped", func() error {
-		groups, err := d.api.Firing(d.t.Context(), "", []string{`serial="` + a.Labels["serial"] + `"`})
+		groups, err := c.Firing(d.t.Context(), "", []string{`serial="` + a.Labels["serial"] + `"`})
 		if err == nil && len(groups) == 0 {
 			err = fmt.Errorf("no group has it")
 		}

@@ -176,6 +176,31 @@ func keys(m map[string][]string) (all []string) {
 	return all
 }
 
+// What any of several Alertmanagers has is missed, of one alert the earliest
+// start counts, and it is over when none of them has it.
+func TestSeveralAlertmanagersAreOne(t *testing.T) {
+	other := open(t, startAlertmanager(t).URL)
+	d := newDesk(t, func(o *reconcile.Options) {
+		o.Alertmanagers = append(o.Alertmanagers, alertmanagerapi.Peer{Client: other, Name: "other"})
+	})
+	late, early, there := d.alert("both"), d.alert("both"), d.alert("there")
+	late.StartsAt = strfmt.DateTime(minuteAgo.Add(30 * time.Second))
+	d.raise(late)
+	d.raiseIn(other, early)
+	d.raiseIn(other, there)
+	d.look()
+	d.has(map[string][]string{"both": {}, "there": {}})
+	d.tell(early, "")
+	if got := d.counted("runbook_webhook_alerts_total", "duplicate"); got != 1 {
+		t.Errorf("the run is not that of the earliest start: %d duplicates", got)
+	}
+	d.settle(late)
+	for range 3 {
+		d.look()
+	}
+	d.has(map[string][]string{"both": {}, "there": {}})
+}
+
 // Nothing is taken as over on the word of one that can not know.
 func TestDoubtEndsNothing(t *testing.T) {
 	away := httptest.NewServer(nil)
