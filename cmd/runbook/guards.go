@@ -136,6 +136,9 @@ func (p *program) table(err error, output string, list any, n int, none string, 
 	return p.screen().Table(heading, rows)
 }
 
+// backlogs are what becomes of the runs that waited, for people.
+var backlogs = map[string]string{"process": "are carried out", "skip": "end as skipped"}
+
 func (p *program) stormCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "storm", Short: "The storm breaker"}
 	var r *reach
@@ -168,7 +171,10 @@ runs that have waited since then are carried out (--process) or end as skipped
 			if err != nil {
 				return err
 			}
-			return p.showStatus(status, output.value)
+			if output.value == "json" {
+				return p.json(status)
+			}
+			return p.screen().Print("the storm breaker is closed; the runs that waited " + backlogs[request.Backlog])
 		},
 	}
 	r = reachFlags(reset)

@@ -140,6 +140,7 @@ func TestScripts(t *testing.T) {
 			"idle":   openIdle,
 			"fill":   fill,
 			"awaits": awaits,
+			"fires":  fires,
 		},
 	})
 }
@@ -213,14 +214,17 @@ func awaits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func reached(ts *testscript.TestScript, state string) bool {
-	token := strings.TrimSpace(ts.ReadFile(ts.Getenv("RUNBOOK_TOKEN_FILE")))
+	token := ""
+	if file := ts.Getenv("RUNBOOK_TOKEN_FILE"); file != "" {
+		token = strings.TrimSpace(ts.ReadFile(file))
+	}
 	c, err := client.New(ts.Getenv("RUNBOOK_SERVER"), client.Options{Token: token})
 	ts.Check(err)
 	ctx := context.Background()
-	if state == "halt" {
+	if state == "halt" || state == "storm" {
 		status, err := c.Status(ctx)
 		ts.Check(err)
-		return status.Halt != nil
+		return state == "halt" && status.Halt != nil || state == "storm" && status.Storm != nil
 	}
 	rows, err := c.Runs(ctx, client.Filter{Limit: 1, Running: true})
 	ts.Check(err)
@@ -230,6 +234,24 @@ func reached(ts *testscript.TestScript, state string) bool {
 	r, err := c.Run(ctx, rows[0].ID)
 	ts.Check(err)
 	return string(r.Phase) == state || (state == "halted" && r.Admission != nil && r.Admission.Guard == ledger.GuardHalt)
+}
+
+// fires sends the engine a message with so many alerts of a name.
+func fires(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var alerts []string
+	for i := range n {
+		alerts = append(alerts, fmt.Sprintf(`{"status": "firing", "labels": {"alertname": %q, "serial": "%d"}, "startsAt": %q}`,
+			args[0], i, time.Now().UTC().Format(time.RFC3339Nano)))
+	}
+	body := `{"version": "4", "receiver": "r", "alerts": [` + strings.Join(alerts, ",") + `]}`
+	answer, err := http.Post("http://"+ts.Getenv("ADDRESS")+"/webhook/alertmanager", "application/json", strings.NewReader(body))
+	ts.Check(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("the engine answered %s", answer.Status)
+	}
 }
 
 // openIdle opens sessions that sit in a transaction, and writes the file dsn.

@@ -155,17 +155,17 @@ func (s *server) trust(rb *runbooks.Runbook, proofs []ledger.Proof, windows []ru
 func (s *server) resetStorm(ctx context.Context, in *resetInput) (*statusOutput, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	by := identity.FromContext(ctx).Name
-	e := audit.Entry{Kind: audit.Switched, Actor: by, Reason: in.Body.Reason, Decision: "reset storm, " + in.Body.Backlog + " backlog"}
-	if err := s.Audit.Write(e); err != nil {
-		return nil, problem(http.StatusServiceUnavailable, CodeAudit, "a reset can not be recorded, so the breaker stays open: "+err.Error())
-	}
 	snapshot, err := s.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if snapshot.Storm == nil {
 		return nil, problem(http.StatusConflict, CodeNoStorm, "the storm breaker is not open")
+	}
+	by := identity.FromContext(ctx).Name
+	e := audit.Entry{Kind: audit.Switched, Actor: by, Reason: in.Body.Reason, Decision: "reset storm, " + in.Body.Backlog + " backlog"}
+	if err := s.Audit.Write(e); err != nil {
+		return nil, problem(http.StatusServiceUnavailable, CodeAudit, "a reset can not be recorded, so the breaker stays open: "+err.Error())
 	}
 	reset := ledger.Reset{By: by, Skip: in.Body.Backlog == "skip", Since: snapshot.Storm.Since}
 	if _, err := s.Ledger.Apply(ctx, ledger.Op{Reset: &reset}); err != nil {
@@ -191,7 +191,7 @@ func (s *server) storm(ctx context.Context, out *Status) {
 	}
 }
 
-// windowNames are those that are open, for people.
+// openWindows are those that are open, for people.
 func openWindows(all []runbooks.Window) string {
 	var names []string
 	for _, w := range all {
