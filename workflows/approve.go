@@ -162,7 +162,7 @@ func (r *remediation) consent(i int, policy runbooks.ApprovalPolicy) (refusal st
 	}
 	r.unwilling = reason
 	r.mustEscalate = policy.Otherwise == "escalate" && a.State == run.Expired
-	return reason
+	return r.refusedBy(i, GuardApproval, reason)
 }
 
 // still keeps of what was consented to that which is selected now.

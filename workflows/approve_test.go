@@ -44,7 +44,8 @@ func TestConsentIsByTwoOthersOfTheRightRole(t *testing.T) {
 		t.Errorf("asked: %+v in phase %s", r.Approval, r.Phase)
 	}
 	if question := b.told(workflows.ApprovalAlert)[0]; question.Annotations["approve"] != "runbook approve "+id+" --reason …" ||
-		question.Annotations["deny"] != "runbook deny "+id+" --reason …" || question.Annotations["deadline"] == "" ||
+		question.Annotations["deny"] != "runbook deny "+id+" --reason …" || question.Annotations["deadline"] != r.Approval.Deadline.UTC().Format(time.RFC3339) ||
+		question.Annotations["link"] != "http://runbook.example/api/v1/runs/"+id ||
 		!strings.HasPrefix(question.Annotations["summary"], "runbook lights asks for consent: light on lamp/") {
 		t.Errorf("the question does not say how to answer it: %v", question.Annotations)
 	}

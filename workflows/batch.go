@@ -47,12 +47,12 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 	if !p.Risk.Writes() || len(own)+len(engine) == 0 && population == nil {
 		return ""
 	}
-	return r.book(ledger.Reserve{
+	return r.book(i, ledger.Reserve{
 		Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: own, EngineRate: engine, Population: population,
 	})
 }
 
-func (r *remediation) book(reserve ledger.Reserve) (refusal string) {
+func (r *remediation) book(i int, reserve ledger.Reserve) (refusal string) {
 	op := ledger.Op{Reserve: &reserve}
 	var answer ledger.Answer
 	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityLedger, op).Get(r.concluding, &answer)
@@ -60,7 +60,7 @@ func (r *remediation) book(reserve ledger.Reserve) (refusal string) {
 	case err != nil:
 		return "the ledger does not answer: " + message(err)
 	case answer.State != ledger.Admitted:
-		return answer.Reason
+		return r.refusedBy(i, answer.Guard, answer.Reason)
 	}
 	if reserve.Population != nil {
 		r.working = reserve.Targets
@@ -95,6 +95,20 @@ func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Ta
 	return gone, ""
 }
 
+// Guards that a step meets, beside those of the ledger and GuardApproval.
+const (
+	GuardTargets = "targets" // max_targets, min_healthy
+	GuardRole    = "role"    // the targets that whoever asked is limited to
+)
+
+// refusedBy notes which guard it was, where one refuses.
+func (r *remediation) refusedBy(i int, guard ledger.Guard, refusal string) string {
+	if refusal != "" {
+		r.run.Steps[i].Guard = guard
+	}
+	return refusal
+}
+
 // refused marks what a guard said.
 func refused(reason string) string {
 	if reason == "" {
@@ -125,7 +139,7 @@ func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Targ
 	}
 	left = still(batch, now)
 	if refusal := r.radius(p, *r.run.Steps[i].Selection).next(touched, left); refusal != "" {
-		return nil, refusal
+		return nil, r.refusedBy(i, GuardTargets, refusal)
 	}
 	return left, r.rebook(i, p, left)
 }

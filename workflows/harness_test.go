@@ -100,6 +100,7 @@ func (b *bench) work() {
 		Audit:         b.audit,
 		Guards:        b.engine,
 		Alertmanagers: b.alertmanagers,
+		Link:          "http://runbook.example/",
 		Ledger:        b.ledger,
 		Halted:        func() string { reason, _ := b.halted.Load().(string); return reason },
 		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {

@@ -60,7 +60,7 @@ func (r *remediation) rebook(i int, p runbooks.Prepared, batch []actions.Target)
 	if population == nil {
 		return ""
 	}
-	return r.book(ledger.Reserve{Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: r.working, Population: population})
+	return r.book(i, ledger.Reserve{Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: r.working, Population: population})
 }
 
 // rest gives back what a step had under remedy. What may still be under way is

@@ -130,10 +130,10 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 		return selection.Targets, "", nil
 	}
 	if refusal := outside(r.plan.Only, selection.Targets); refusal != "" {
-		return selection.Targets, refusal, nil
+		return selection.Targets, r.refusedBy(i, GuardRole, refusal), nil
 	}
 	first := firstBatch(r.pace(i), selection.Targets)
-	return selection.Targets, r.radius(p, selection).refuses(first), nil
+	return selection.Targets, r.refusedBy(i, GuardTargets, r.radius(p, selection).refuses(first)), nil
 }
 
 // detailed is up to how many targets each has events of its own; the results

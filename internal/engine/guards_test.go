@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,6 +180,58 @@ func TestCooldownAndRates(t *testing.T) {
 	}
 }
 
+// What a guard refuses is never silent, at the start of a run or in a step: the
+// run says why, the audit file has it, and the metrics count it by guard.
+func TestARefusalIsSeen(t *testing.T) {
+	p := newPlant(t)
+	w := newWorld(t, "autonomy: {max: auto, rules: [{matchers: ['alertname=\"silent\"'], max: 'off'}]}\n",
+		p.guardedBy("cool", "{cooldown: 1h}"), p.guardedBy("rare", "{rate_per_target: [1/h]}"),
+		p.guardedBy("asks", "{approve: {at: disruptive, within: 1s, otherwise: skip}}"), p.guardedBy("silent", "{}"))
+	acted := []string{w.fires("cool"), w.fires("rare")}
+	for _, id := range acted {
+		if r := w.ended(id); r.Outcome != run.Fixed {
+			t.Fatalf("%s: %s (%s)", id, r.Outcome, r.OutcomeReason)
+		}
+	}
+	for _, c := range []struct {
+		name, guard, reason string
+		outcome             run.Outcome
+	}{
+		{"cool", "cooldown", "refused by cooldown", run.Skipped},
+		{"rare", "rate", "nothing was changed: refused: ", run.NotFixed},
+		{"asks", "approval", "nobody consented within 1s", run.Skipped},
+		{"silent", "autonomy", "the engine allows at most off", run.Skipped},
+	} {
+		r := w.ended(w.fires(c.name))
+		if r.Outcome != c.outcome || !strings.Contains(r.OutcomeReason, c.reason) {
+			t.Errorf("%s: %s (%s), want %s (…%s…)", c.name, r.Outcome, r.OutcomeReason, c.outcome, c.reason)
+		}
+		record := read(t, string(w.e.config.Audit.File))
+		if want := fmt.Sprintf(`"run":%q`, r.ID); !lineWith(record, `"kind":"run_concluded"`, want, c.reason) {
+			t.Errorf("%s: the audit file does not say why: %s", c.name, record)
+		}
+		if _, text := get(t, w.e.URL()+"/metrics"); !strings.Contains(text, fmt.Sprintf("runbook_guard_refusals_total{guard=%q} 1", c.guard)) {
+			t.Errorf("%s: the metrics do not count %s", c.name, c.guard)
+		}
+	}
+	if changes, _ := p.seen(); changes != len(acted) {
+		t.Errorf("%d changes", changes)
+	}
+	if record := read(t, string(w.e.config.Audit.File)); !lineWith(record, `"decision":"refused by cooldown"`) {
+		t.Errorf("the audit file does not name the guard: %s", record)
+	}
+}
+
+// lineWith reports that a line has all parts.
+func lineWith(text string, parts ...string) bool {
+	for line := range strings.Lines(text) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // What the config asks of each runbook holds for runs, and a plan shows it.
 func TestWhatTheEngineAsksOfEachRunbook(t *testing.T) {
 	p := newPlant(t)
@@ -197,7 +250,8 @@ func TestWhatTheEngineAsksOfEachRunbook(t *testing.T) {
 
 func TestAStormWaitsForAPerson(t *testing.T) {
 	p := newPlant(t)
-	w := newWorld(t, "guards: {storm: {runs: 3, within: 1m}}\n", p.guardedBy("flood", "{}"))
+	o, people := newOffice(t)
+	w := newWorld(t, people+"guards: {storm: {runs: 3, within: 1m}}\n", p.guardedBy("flood", "{}"))
 	var all []string
 	for range 8 {
 		all = append(all, w.fires("flood"))
@@ -211,9 +265,14 @@ func TestAStormWaitsForAPerson(t *testing.T) {
 	if changes, _ := p.seen(); changes != 3 {
 		t.Fatalf("%d changes with the breaker open", changes)
 	}
+	o.hears("RunbookStorm", "page: Runbook's storm breaker is open: alerts started 4 runs within 1m. No more runs start until a person resets it.")
+	if a := o.alerts("RunbookStorm")[0].Annotations; a["process"] != "runbook storm reset --process" || a["skip"] != "runbook storm reset --skip" {
+		t.Errorf("the page does not say how to reset it: %v", a)
+	}
 	if _, err := w.e.ledger.Apply(t.Context(), ledger.Op{Reset: &ledger.Reset{By: "ada"}}); err != nil {
 		t.Fatal(err)
 	}
+	o.hears("RunbookStorm")
 	for _, id := range all {
 		if r := w.ended(id); r.Outcome != run.Fixed {
 			t.Errorf("%s: %s (%s)", id, r.Outcome, r.OutcomeReason)

@@ -94,7 +94,7 @@ func (m *Metrics) receiver() {
 func (m *Metrics) runs() {
 	m.concluded = m.counters("runbook_runs_concluded_total", "Runs that ended, by runbook and outcome.", "runbook", "outcome")
 	m.drills = m.counters("runbook_drills_total", "Drills that ended, by game day and verdict.", "gameday", "verdict")
-	m.refusals = m.counters("runbook_guard_refusals_total", "Runs that a guard refused, by guard.", "guard")
+	m.refusals = m.counters("runbook_guard_refusals_total", "Runs and steps of runs that a guard refused, by guard.", "guard")
 	m.firstAction = m.histogram("runbook_alert_to_first_action_seconds",
 		"Time from an alert's startsAt until the first action of its run began.", append(latencies, 60, 120, 300, 600))
 	m.actions = m.counters("runbook_actions_total", "Uses of actions on targets, by result.", "action", "result")

@@ -171,10 +171,12 @@ type Step struct {
 	Output    json.RawMessage    `json:"output,omitempty"`
 	Verify    *Check             `json:"verify,omitempty"`
 
-	Outcome   Outcome    `json:"outcome,omitempty"`
-	Reason    string     `json:"reason,omitempty"`
-	StartedAt *time.Time `json:"started_at,omitempty"`
-	EndedAt   *time.Time `json:"ended_at,omitempty"`
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	// Guard is what refused the step, or the rest of it.
+	Guard     ledger.Guard `json:"guard,omitempty"`
+	StartedAt *time.Time   `json:"started_at,omitempty"`
+	EndedAt   *time.Time   `json:"ended_at,omitempty"`
 }
 
 // Remedy is what came of one remedy.
