@@ -280,7 +280,7 @@ func TestAStormWaitsForAPerson(t *testing.T) {
 	}
 }
 
-func TestAHaltHoldsWithinASecond(t *testing.T) {
+func TestAHaltHoldsARunBack(t *testing.T) {
 	p := newPlant(t)
 	w := newWorld(t, "", p.guardedBy("any", "{}"))
 	if _, err := w.e.halt.Halt("ada", "a test", time.Time{}); err != nil {
