@@ -36,7 +36,7 @@ func (p *program) queueCommand() *cobra.Command {
 		Example: "  runbook queue\n  runbook queue -o json",
 	}, reachFlags, func(ctx context.Context, c *connection, output string) error {
 		list, err := c.Queue(ctx)
-		return p.table(err, output, list, len(list), "nothing waits", []string{"WAITS", "SEVERITY", "RUN", "FOR", "WHY"}, func(i int) []string {
+		return p.table(err, output, list, len(list), "nothing waits", []string{"SINCE", "SEVERITY", "RUN", "FOR", "WHY"}, func(i int) []string {
 			w := list[i]
 			return []string{terminal.Ago(w.Since, time.Now()), w.Severity, w.ID, string(w.Guard), w.Reason}
 		})

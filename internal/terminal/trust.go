@@ -46,7 +46,7 @@ func WindowRow(w api.Window, now time.Time) []string {
 	}
 	event := w.Event
 	if w.Unknown != "" {
-		state, event = "unknown", w.Unknown
+		state, event = "unknown, so open", w.Unknown
 	}
 	return []string{w.Name, state, string(w.Autonomy), changes, event}
 }
