@@ -97,7 +97,7 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	stopped := make(chan error, 1)
 	context.AfterFunc(ctx, func() {
 		s.leak.end()
-		grace, cancel := context.WithTimeout(context.Background(), 2*requestTimeout)
+		grace, cancel := context.WithTimeout(context.Background(), 5*requestTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(grace)
 	})

@@ -26,7 +26,8 @@ type Writer struct {
 
 	mu    sync.Mutex
 	acked []int64
-	times []time.Time
+	began []time.Time // of each of them
+	times []time.Time // of its acknowledgement
 }
 
 // Table is what a writer needs.
@@ -74,8 +75,8 @@ func (w *Writer) AwaitWrite(ctx context.Context, after time.Time) (time.Time, er
 func (w *Writer) first(after time.Time) (time.Time, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(w.times, after, time.Time.Compare)
-	if i == len(w.times) {
+	i, _ := slices.BinarySearchFunc(w.began, after, time.Time.Compare)
+	if i == len(w.began) {
 		return time.Time{}, false
 	}
 	return w.times[i], true
@@ -85,8 +86,9 @@ func (w *Writer) write(ctx context.Context) {
 	var conn *pgx.Conn
 	for number := int64(1); ctx.Err() == nil; number++ {
 		var err error
+		began := time.Now()
 		if conn, err = w.one(ctx, conn, number); err == nil {
-			w.acknowledge(number)
+			w.acknowledge(number, began)
 		}
 		select {
 		case <-time.After(writePause):
@@ -121,8 +123,8 @@ func drop(conn *pgx.Conn) {
 	}
 }
 
-func (w *Writer) acknowledge(number int64) {
+func (w *Writer) acknowledge(number int64, began time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.acked, w.times = append(w.acked, number), append(w.times, time.Now())
+	w.acked, w.began, w.times = append(w.acked, number), append(w.began, began), append(w.times, time.Now())
 }
