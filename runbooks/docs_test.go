@@ -25,7 +25,7 @@ func reference(t *testing.T) string {
 var example = regexp.MustCompile("(?ms)^```yaml\n(runbook:.*?)^```$")
 
 func TestExamplesOfTheReferenceLint(t *testing.T) {
-	for _, file := range []string{"../docs/language.md", "../README.md"} {
+	for _, file := range []string{"../docs/language.md", "../docs/failover.md", "../README.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
