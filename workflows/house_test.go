@@ -257,7 +257,9 @@ func (h *house) hush(_ context.Context, _ actions.Key, _ actions.Target, p silen
 	if p.Connection != "" && p.Connection == h.deaf {
 		return actions.Nothing{}, actions.Permanent(errors.New("it does not listen"))
 	}
-	h.set(func() { h.hushed = append(h.hushed, fmt.Sprintf("hush %s %s", p.Duration, strings.Join(p.Matchers, ","))) })
+	h.set(func() {
+		h.hushed = append(h.hushed, fmt.Sprintf("hush %s %s", p.Duration, strings.Join(p.Matchers, ",")))
+	})
 	return actions.Nothing{}, nil
 }
 
