@@ -39,10 +39,11 @@ func (c *client) read(ctx context.Context, into any, path ...string) (node strin
 func (c *client) ask(ctx context.Context, within time.Duration, node string, into any, path ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for i := range path {
-		path[i] = url.PathEscape(path[i])
+	where := strings.TrimSuffix(node, "/") + "/api"
+	for _, part := range path {
+		where += "/" + url.PathEscape(part)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(node, "/")+"/api/"+strings.Join(path, "/"), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
 	if err != nil {
 		return err
 	}
