@@ -96,14 +96,12 @@ func TestOneRunOfTenDeliveries(t *testing.T) {
 	}
 }
 
-// Alertmanagers that notify together deliver at least once, and here twice.
-func TestOneRunOfTwoPeers(t *testing.T) {
-	t.Parallel()
-	a := startAlertmanager(t, lab.AlertmanagerOptions{})
-	h := newHost(t, connect(a), silencer).start()
-	p := newTap(t, h.webhook())
+// raiseInTwo raises n alerts in two Alertmanagers that are peers, and deliver to
+// the same receiver at nearly the same time.
+func raiseInTwo(t *testing.T, receiver string, n int) {
+	t.Helper()
 	peers, err := lab.StartAlertmanagers(t.Context(), t.TempDir(), 2, lab.AlertmanagerOptions{
-		Webhook: lab.Webhook{URL: p.URL}, GroupBy: []string{"..."}, PeerTimeout: time.Millisecond,
+		Webhook: lab.Webhook{URL: receiver}, GroupBy: []string{"..."}, PeerTimeout: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -111,13 +109,22 @@ func TestOneRunOfTwoPeers(t *testing.T) {
 	for _, peer := range peers {
 		t.Cleanup(func() { _ = peer.Kill() })
 	}
-	const n = 20
 	startsAt := time.Now()
 	for serial := range n {
 		for _, peer := range peers {
 			raise(t, peer, startsAt, mark(serial))
 		}
 	}
+}
+
+// Alertmanagers that notify together deliver at least once, and here twice.
+func TestOneRunOfTwoPeers(t *testing.T) {
+	t.Parallel()
+	a := startAlertmanager(t, lab.AlertmanagerOptions{})
+	h := newHost(t, connect(a), silencer).start()
+	p := newTap(t, h.webhook())
+	const n = 20
+	raiseInTwo(t, p.URL, n)
 	fixed(t, h, 30*time.Second, n)
 	marks(t, a, n)
 	if got := len(p.seen()); got <= n {
@@ -153,22 +160,8 @@ func TestOneEffectOfTenDuplicatesTwoPeersAndARestart(t *testing.T) {
 	a := startAlertmanager(t, lab.AlertmanagerOptions{})
 	h := newHost(t, connect(a), silencer).start()
 	p := newTap(t, h.webhook())
-	peers, err := lab.StartAlertmanagers(t.Context(), t.TempDir(), 2, lab.AlertmanagerOptions{
-		Webhook: lab.Webhook{URL: p.URL}, GroupBy: []string{"..."}, PeerTimeout: time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, peer := range peers {
-		t.Cleanup(func() { _ = peer.Kill() })
-	}
 	const n = 5
-	startsAt := time.Now()
-	for serial := range n {
-		for _, peer := range peers {
-			raise(t, peer, startsAt, mark(serial))
-		}
-	}
+	raiseInTwo(t, p.URL, n)
 	eventually(t, 20*time.Second, "both peers to deliver", func() error {
 		if got := len(p.seen()); got <= n {
 			return fmt.Errorf("%d deliveries", got)
