@@ -131,8 +131,23 @@ func (p *program) showSurvey(s api.Survey, output string) error {
 	return nil
 }
 
+// tell is what one command says of a drill or of a schedule, with a reason.
+type tell func(ctx context.Context, c *connection, name, reason string) error
+
 // tellDrill is a command that ends something of a drill, with a reason.
-func (p *program) tellDrill(cmd *cobra.Command, tell func(context.Context, *connection, string, string) error, said string) *cobra.Command {
+func (p *program) tellDrill(cmd *cobra.Command, do tell, said string) *cobra.Command {
+	return p.withReason(cmd, func(ctx context.Context, c *connection, named, reason string) (string, error) {
+		id, err := c.findDrill(ctx, named)
+		if err != nil {
+			return "", err
+		}
+		return id, do(ctx, c, id, reason)
+	}, said)
+}
+
+// withReason is a command about one thing, which needs a reason. Do gives its
+// name in full, of which said tells what came of it.
+func (p *program) withReason(cmd *cobra.Command, do func(ctx context.Context, c *connection, named, reason string) (string, error), said string) *cobra.Command {
 	var r *reach
 	var reason string
 	cmd.Args = cobra.ExactArgs(1)
@@ -142,14 +157,11 @@ func (p *program) tellDrill(cmd *cobra.Command, tell func(context.Context, *conn
 			return err
 		}
 		defer c.stop()
-		id, err := c.findDrill(cmd.Context(), args[0])
+		name, err := do(cmd.Context(), c, args[0], reason)
 		if err != nil {
 			return err
 		}
-		if err := tell(cmd.Context(), c, id, reason); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(p.out, said+"\n", id)
+		_, err = fmt.Fprintf(p.out, said+"\n", name)
 		return err
 	}
 	r = reachFlags(cmd)

@@ -49,28 +49,10 @@ func nextText(s gamedays.Schedule) string {
 }
 
 // tellSchedule is a command about one schedule, with a reason.
-func (p *program) tellSchedule(cmd *cobra.Command, tell func(context.Context, *connection, string, string) error, said string) *cobra.Command {
-	var r *reach
-	var reason string
-	cmd.Args = cobra.ExactArgs(1)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := r.connect(cmd.Context(), p)
-		if err != nil {
-			return err
-		}
-		defer c.stop()
-		if err := tell(cmd.Context(), c, args[0], reason); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(p.out, said+"\n", args[0])
-		return err
-	}
-	r = reachFlags(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the record: why")
-	if err := cmd.MarkFlagRequired("reason"); err != nil {
-		panic(err) // the flag is not there
-	}
-	return cmd
+func (p *program) tellSchedule(cmd *cobra.Command, do tell, said string) *cobra.Command {
+	return p.withReason(cmd, func(ctx context.Context, c *connection, gameday, reason string) (string, error) {
+		return gameday, do(ctx, c, gameday, reason)
+	}, said)
 }
 
 func (p *program) pauseScheduleCommand() *cobra.Command {
