@@ -238,17 +238,20 @@ func TestFailoverGoesOn(t *testing.T) {
 	kill9(t, servers["a"])
 	missed(t, servers, "b", "c")
 	catalog := open(t, servers)
-	for what, statements := range map[string][]string{
-		"just before it takes writes": {"STOP SLAVE", "RESET SLAVE ALL"},
-		"just after":                  {"SET GLOBAL read_only = 0"},
+	for _, killed := range []struct {
+		when string
+		left []string
+	}{
+		{"just before it takes writes", []string{"STOP SLAVE", "RESET SLAVE ALL"}},
+		{"just after", []string{"SET GLOBAL read_only = 0"}},
 	} {
-		servers["b"].exec(t, statements...)
+		servers["b"].exec(t, killed.left...)
 		got, err := run(t, catalog, "mysql.failover", quickly("b, c", ""))
 		if err != nil || got["primary"] != "b" || fmt.Sprint(got["follow"]) != "[c]" {
-			t.Fatalf("%s: it gives %v, %v", what, got, err)
+			t.Fatalf("%s: it gives %v, %v", killed.when, got, err)
 		}
 		if got := writers(t, servers); got != "b" {
-			t.Errorf("%s: writes are taken by %q", what, got)
+			t.Errorf("%s: writes are taken by %q", killed.when, got)
 		}
 	}
 	servers["c"].exec(t, "STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
