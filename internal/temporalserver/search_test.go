@@ -3,6 +3,7 @@
 package temporalserver
 
 import (
+	"strings"
 	"testing"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -44,5 +45,18 @@ func TestAnAttributeOfAnotherTypeIsAnError(t *testing.T) {
 	if err == nil {
 		s.Stop()
 		t.Fatal("started with an attribute of another type")
+	}
+}
+
+// Words of a text are not found once the full-text tables are gone, so nobody may rely on them.
+func TestAttributesOfFullTextAreRefused(t *testing.T) {
+	for _, kind := range []enumspb.IndexedValueType{enumspb.INDEXED_VALUE_TYPE_TEXT, enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST} {
+		s, err := Start(t.Context(), Options{Dir: t.TempDir(), SearchAttributes: map[string]enumspb.IndexedValueType{"Test": kind}})
+		if err == nil {
+			s.Stop()
+		}
+		if err == nil || !strings.Contains(err.Error(), "use Keyword") {
+			t.Errorf("%s: %v", kind, err)
+		}
 	}
 }

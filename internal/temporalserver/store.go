@@ -25,7 +25,7 @@ const (
 	visibilityFile = "visibility.db"
 	clusterName    = "active"
 	// schemaVersion is kept in the files (PRAGMA user_version). The server does not migrate SQLite files, so one of
-	// another version is refused. It stands for schema 0.11 and visibility schema 0.1 of the server; a test compares.
+	// another version is refused. It stands for schema 0.11 and visibility schema 0.1 of the server, less what trimSchema takes out; a test compares.
 	schemaVersion = 1
 )
 
@@ -145,6 +145,9 @@ func writeSchema(ctx context.Context, tx *sql.Tx) error {
 			"finish the open runs with the program that wrote it, then move the directory away", version, schemaVersion)
 	}
 	if err := sqlite.SetupSchemaOnDB(schemaWriter{ctx: ctx, tx: tx}); err != nil {
+		return err
+	}
+	if err := trimSchema(ctx, tx); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))

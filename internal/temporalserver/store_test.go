@@ -116,7 +116,7 @@ func TestADirectoryThatWasReplacedIsNew(t *testing.T) {
 func TestSchemaVersionStandsForThisSchema(t *testing.T) {
 	const (
 		version     = 1
-		want        = "e1a4ac082375f5727b0f072040486346a0029e140d6ec45bcab9f534b8bff1b1"
+		want        = "6b9116fb3622f228b8ec6aac72667dbd39aab8b46a78d6fd2f80f3fa648a923c"
 		wantRelease = "0.11 0.1"
 	)
 	path := filepath.Join(t.TempDir(), runsFile)
@@ -142,5 +142,30 @@ func TestSchemaVersionStandsForThisSchema(t *testing.T) {
 	got, release := hex.EncodeToString(digest.Sum(nil)), sqlite.Version+" "+sqlite.VisibilityVersion
 	if schemaVersion != version || got != want || release != wantRelease {
 		t.Errorf("schema version %d is release %s with digest %s", schemaVersion, release, got)
+	}
+}
+
+// The engine lists runs by kind, state, id and by the words it has put on them.
+func TestSearchesOfTheEngineUseAnIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), visibilityFile)
+	if _, err := openFile(t.Context(), path, unflushed); err != nil {
+		t.Fatal(err)
+	}
+	db := openDatabase(t, path)
+	for _, column := range []string{"workflow_id", "workflow_type_name", "status", "TemporalScheduledById", "Keyword01", "Keyword10"} {
+		var id, parent, unused int
+		var plan string
+		row := db.QueryRow("EXPLAIN QUERY PLAN SELECT run_id FROM executions_visibility WHERE namespace_id = 'n' AND " + column + " = 'x'" +
+			" ORDER BY coalesce(close_time, '9999-12-31 23:59:59+00:00') DESC, start_time DESC, run_id")
+		if err := row.Scan(&id, &parent, &unused, &plan); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "USING") || !strings.Contains(plan, "INDEX by_") {
+			t.Errorf("%s: %s", column, plan)
+		}
+	}
+	var others int
+	if err := db.QueryRow("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' OR name GLOB 'by_temporal_keyword_*'").Scan(&others); err != nil || others != 0 {
+		t.Errorf("%d indexes and triggers that nobody needs, %v", others, err)
 	}
 }

@@ -60,7 +60,8 @@ type Options struct {
 	// Retention is how long closed runs stay readable. Zero means DefaultRetention; less than an hour is refused.
 	// An existing namespace keeps a longer one.
 	Retention time.Duration
-	// SearchAttributes are registered on the namespace. One that exists with another type is an error.
+	// SearchAttributes are registered on the namespace. One that exists with another type is an error, and so is one of
+	// type Text or KeywordList: the full-text tables behind them are not kept.
 	SearchAttributes map[string]enumspb.IndexedValueType
 	// Log receives the server's own warnings and errors. Nil discards them.
 	Log *slog.Logger
@@ -89,6 +90,11 @@ func (o Options) validate() error {
 		return errors.New("namespace " + o.Namespace + ": want 2 to 100 of A-Z a-z 0-9 _ . -, the first a letter or a digit")
 	case o.Retention < minRetention:
 		return errors.New("retention " + o.Retention.String() + " of namespace " + o.Namespace + " is too short: the least is " + minRetention.String())
+	}
+	for name, kind := range o.SearchAttributes {
+		if kind == enumspb.INDEXED_VALUE_TYPE_TEXT || kind == enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST {
+			return errors.New("search attribute " + name + ": the embedded temporal server keeps none of type " + kind.String() + "; use Keyword")
+		}
 	}
 	return nil
 }
