@@ -49,6 +49,10 @@ type Selection struct {
 	// that are at work on one population keep to their limits together. Without it,
 	// what the ID of a target says before the last slash.
 	Name string `json:"name,omitempty"`
+	// Members are the IDs of the whole population, where another one may have some
+	// of the same targets, as with two selectors: so that runs that choose from both
+	// keep to the limits of both.
+	Members []string `json:"-"`
 	// Healthy is how many of the population are healthy; nil when it is not known.
 	Healthy *int `json:"healthy,omitempty"`
 }

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -105,4 +106,58 @@ func TestHealthThatIsNotKnownIsNoHealth(t *testing.T) {
 	d.crowded(d.do(ledger.Op{Reserve: &ledger.Reserve{Run: "restart.2", Targets: []string{"b"}, Population: &ledger.Population{
 		Name: "deployment/shop/checkout", Size: 10,
 	}}}), "it is not known how many")
+}
+
+// chooses has a run work on pods of a population, all of whose members are known.
+func (d *desk) chooses(run, population string, members []string, s ledger.Share, pods ...string) ledger.Answer {
+	d.t.Helper()
+	healthy := len(members)
+	return d.do(ledger.Op{Reserve: &ledger.Reserve{Run: run, Step: "restart", Targets: pods, Population: &ledger.Population{
+		Name: population, Size: len(members), Healthy: &healthy, Counted: d.now, Batch: len(pods), Limits: []ledger.Share{s},
+		Members: ledger.MembersOf(members),
+	}}})
+}
+
+// Two selectors may mean some of the same pods: app=x and app=x,tier=y, or tier=y.
+func TestPopulationsThatShareTargetsKeepToTheLimitsOfBoth(t *testing.T) {
+	app, tier, other := []string{"a", "b", "c", "d"}, []string{"c", "d", "e", "f"}, []string{"g", "h"}
+	for name, s := range map[string]ledger.Share{
+		"count": {Of: "the runbook", Count: 1}, "percent": {Of: "the engine", Percent: 25}, "healthy": {Of: "the engine", Healthy: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			for _, run := range []string{"restart.1", "restart.2", "restart.3", "restart.4"} {
+				d.admitted(ledger.Admit{Run: run})
+			}
+			d.is(d.chooses("restart.1", "app", app, s, "c"), ledger.Admitted, "")
+			d.is(d.chooses("restart.2", "other", other, s, "g"), ledger.Admitted, "")
+			// c is of its population too.
+			d.crowded(d.chooses("restart.3", "tier", tier, s, "e"), "of tier", "restart.1")
+			// d is of the population of the first, which has a limit.
+			d.crowded(d.chooses("restart.3", "tier", tier, ledger.Share{}, "d"), "of app", "restart.1")
+			// f is of no other population that has a limit.
+			d.is(d.chooses("restart.3", "tier", tier, ledger.Share{}, "f"), ledger.Admitted, "")
+			d.do(ledger.Op{Reserve: &ledger.Reserve{Run: "restart.1", Step: "restart"}})
+			d.do(ledger.Op{Reserve: &ledger.Reserve{Run: "restart.3", Step: "restart"}})
+			d.wait(time.Second)
+			d.is(d.chooses("restart.4", "tier", tier, s, "e"), ledger.Admitted, "")
+		})
+	}
+}
+
+func TestWhatDoesNotBelongIsHardlyEverCounted(t *testing.T) {
+	d := newDesk(t)
+	var members, strangers []string
+	for i := range 1000 {
+		members, strangers = append(members, fmt.Sprint("pod/shop/orders-", i)), append(strangers, fmt.Sprint("pod/shop/cart-", i))
+	}
+	for _, run := range []string{"restart.1", "restart.2"} {
+		d.admitted(ledger.Admit{Run: run})
+	}
+	d.is(d.chooses("restart.1", "orders", members, ledger.Share{Count: 10}, members[:1]...), ledger.Admitted, "")
+	d.is(d.chooses("restart.2", "cart", strangers, ledger.Share{Count: 1000}, strangers...), ledger.Admitted, "")
+	packed, err := d.l.Pack()
+	if err != nil || len(packed) > 20_000 {
+		t.Errorf("%d bytes, %v", len(packed), err)
+	}
 }

@@ -60,6 +60,9 @@ func Select(ctx context.Context, env cluster.Env, connection string, choice Choi
 	}
 	healthy := cluster.CountReady(all)
 	selected := actions.Selection{Name: choice.population(c.Name), Population: len(all), Healthy: &healthy}
+	for _, pod := range all {
+		selected.Members = append(selected.Members, cluster.IDOf(pod).String())
+	}
 	for _, pod := range chosen {
 		selected.Targets = append(selected.Targets, cluster.PodTarget(pod, now))
 	}
