@@ -25,6 +25,7 @@ type Client struct {
 	temporal client.Client
 	queue    string
 	limits   func() ledger.Limits
+	clock    clock
 
 	mu      sync.Mutex
 	waiting []*question
@@ -54,7 +55,7 @@ const (
 // New makes a client. The ledger, should it have to be started, is given to the
 // workers of a task queue. The limits are asked for at each operation.
 func New(c client.Client, queue string, limits func() ledger.Limits) *Client {
-	return &Client{temporal: c, queue: queue, limits: limits}
+	return &Client{temporal: c, queue: queue, limits: limits, clock: machine{}}
 }
 
 // Ensure starts the ledger, unless it is there.
@@ -76,7 +77,7 @@ func (c *Client) Ensure(ctx context.Context) error {
 // an answer, not an error.
 func (c *Client) Apply(ctx context.Context, op ledger.Op) (ledger.Answer, error) {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		asked := time.Now()
+		asked := c.clock.read()
 		answer, err := c.ask(ctx, op)
 		if err == nil {
 			c.fresh.note(op, answer, asked)

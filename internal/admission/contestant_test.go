@@ -194,7 +194,7 @@ func child() int {
 	}
 	for i := range players {
 		player := contestant{
-			start: starter(c), name: fmt.Sprint(s.Name, i), fenced: s.Fenced, ledger: admission.New(c, s.Queue, contestLimits),
+			start: starter(c), name: fmt.Sprint(s.Name, i), fenced: s.Fenced, ledger: admission.New(c, s.Queue, contestLimits).Skew(rates[i%len(rates)], wrong(s.Seed+uint64(i))),
 			rand: rand.New(rand.NewPCG(s.Seed, uint64(i))), note: remote(s.Register).note, write: remote(s.Register).write,
 		}
 		go player.play(context.Background())

@@ -20,23 +20,18 @@ type freshProofs struct {
 
 type proof struct {
 	token int64
-	asked time.Time
+	asked instant
 	lease time.Duration
 }
 
-// fresh reports a proof that is new by both clocks: one stands still while a
-// machine sleeps, and the other may be set.
-func (p *proof) fresh() bool {
-	now, limit := time.Now(), min(maxFresh, p.lease/5)
-	return now.Sub(p.asked) < limit && now.Round(0).Sub(p.asked.Round(0)) < limit
-}
+func (p *proof) fresh(now instant) bool { return now.since(p.asked) < min(maxFresh, p.lease/5) }
 
 // note keeps what an admission says of a lease, and forgets one that the run has
 // given back.
-func (f *freshProofs) note(op ledger.Op, answer ledger.Answer, asked time.Time) {
+func (f *freshProofs) note(op ledger.Op, answer ledger.Answer, asked instant) {
 	switch {
 	case op.Release != nil:
-		f.take(op.Release.Run, 0)
+		f.take(op.Release.Run, 0, asked)
 	case op.Admit != nil && answer.State == ledger.Admitted:
 		f.keep(op.Admit.Run, &proof{token: answer.Token, asked: asked, lease: time.Duration(answer.Lease)})
 	}
@@ -59,12 +54,12 @@ func (f *freshProofs) keep(run string, p *proof) {
 }
 
 // take gives the proof of a lease, unless there is none that is fresh.
-func (f *freshProofs) take(run string, token int64) *proof {
+func (f *freshProofs) take(run string, token int64, now instant) *proof {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.byRun[run]
 	delete(f.byRun, run)
-	if p == nil || p.token != token || !p.fresh() {
+	if p == nil || p.token != token || !p.fresh(now) {
 		return nil
 	}
 	return p

@@ -22,7 +22,7 @@ var ErrLost = errors.New("the lease was lost")
 // the renewing, and fails when the lease was lost meanwhile.
 func (c *Client) Hold(ctx context.Context, run string, token int64) (held context.Context, stop func() error, err error) {
 	h := &hold{client: c, op: ledger.Op{Confirm: &ledger.Confirm{Run: run, Token: token}}}
-	if p := c.fresh.take(run, token); p != nil {
+	if p := c.fresh.take(run, token, c.clock.read()); p != nil {
 		h.proven(p.asked, p.lease)
 	} else if err := h.confirm(ctx); err != nil {
 		return nil, nil, err
@@ -49,8 +49,8 @@ type hold struct {
 	op     ledger.Op
 
 	mu    sync.Mutex
-	until time.Time // by the clock of this process that never goes back
-	lease time.Duration
+	asked instant       // for what proved the lease last
+	lease time.Duration // that was proved, from then on
 }
 
 // Err looks at the clocks before it says that all is well.
@@ -68,19 +68,12 @@ func (h *hold) lost() error {
 	return nil
 }
 
-// over looks at both clocks: one stands still while a machine sleeps, and the
-// other may be set.
-func (h *hold) over() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
-	return !now.Before(h.until) || !now.Round(0).Before(h.until.Round(0))
-}
+func (h *hold) over() bool { return h.left() <= 0 }
 
 // confirm counts from when it asks: that is before the ledger answers, whatever
 // happens on the way.
 func (h *hold) confirm(ctx context.Context) error {
-	asked := time.Now()
+	asked := h.client.clock.read()
 	answer, err := h.client.Apply(ctx, h.op)
 	if err != nil {
 		return fmt.Errorf("confirm the lease of %s: %w", h.op.Confirm.Run, err)
@@ -92,19 +85,19 @@ func (h *hold) confirm(ctx context.Context) error {
 	return nil
 }
 
-func (h *hold) proven(asked time.Time, lease time.Duration) {
+func (h *hold) proven(asked instant, lease time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lease = lease
-	h.until = asked.Add(lease)
+	h.asked, h.lease = asked, lease
 }
 
 // renew asks again after a third of the time, and ends the context when time is
 // up.
 func (h *hold) renew() {
-	end := time.AfterFunc(h.left(), func() { h.lose(ErrLost) })
-	defer end.Stop()
-	for sleep(h.Context, h.pause()) {
+	lose := func() { h.lose(ErrLost) }
+	end := h.client.clock.after(h.left(), lose)
+	defer func() { end.Stop() }()
+	for h.rest(h.pause()) {
 		ctx, cancel := context.WithTimeout(h.Context, h.left())
 		err := h.confirm(ctx)
 		cancel()
@@ -113,15 +106,28 @@ func (h *hold) renew() {
 			h.lose(err)
 			return
 		case err == nil && end.Stop():
-			end.Reset(h.left())
+			end = h.client.clock.after(h.left(), lose)
 		}
+	}
+}
+
+// rest reports that the time has passed, and the context not ended.
+func (h *hold) rest(d time.Duration) bool {
+	passed := make(chan struct{})
+	timer := h.client.clock.after(d, func() { close(passed) })
+	defer timer.Stop()
+	select {
+	case <-h.Done():
+		return false
+	case <-passed:
+		return true
 	}
 }
 
 func (h *hold) left() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Until(h.until)
+	return h.lease - h.client.clock.read().since(h.asked)
 }
 
 func (h *hold) pause() time.Duration {

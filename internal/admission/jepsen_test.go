@@ -29,9 +29,9 @@ const (
 func isLost(err error) bool { return errors.Is(err, admission.ErrLost) }
 
 // The check is in the manner of Jepsen: what workers were told and did is
-// recorded while processes are stopped and killed, the network is cut, and a
-// person with a wrong clock halts and resumes. What must never be is looked for
-// in the record.
+// recorded while processes are stopped and killed, the network is cut, the clock
+// of each worker goes wrong in a way of its own, and a person with a wrong clock
+// halts and resumes. What must never be is looked for in the record.
 func TestNoLeaseIsHeldTwiceNoBudgetExceededNoCooldownBroken(t *testing.T) {
 	found := contest(t, true, contestTime(t, 12*time.Second), ample)
 	for _, v := range found {
@@ -87,7 +87,7 @@ func contest(t *testing.T, fenced bool, lasts time.Duration, enough func([]event
 	var all sync.WaitGroup
 	play := func(i int, c client.Client) {
 		player := contestant{
-			start: starter(c), name: fmt.Sprint("w", i), fenced: fenced, ledger: d.another(c), rand: rand.New(rand.NewPCG(seed, uint64(i))), note: r.note, write: r.write,
+			start: starter(c), name: fmt.Sprint("w", i), fenced: fenced, ledger: d.another(c).Skew(rates[i%len(rates)], wrong(uint64(i))), rand: rand.New(rand.NewPCG(seed, uint64(i))), note: r.note, write: r.write,
 		}
 		all.Go(func() { player.play(ctx) })
 	}
