@@ -74,8 +74,12 @@ func runRows(rows []runs.Row, now time.Time) [][]string {
 	out := make([][]string, len(rows))
 	for i, row := range rows {
 		outcome := string(row.Outcome)
+		why := row.Reason
 		if row.Status == run.Running {
 			outcome = "running"
+		}
+		if row.WaitsFor != "" {
+			outcome, why = "waiting", row.WaitsFor
 		}
 		if row.Mode != runbooks.ModeLive {
 			outcome += " (" + strings.ReplaceAll(string(row.Mode), "_", " ") + ")"
@@ -84,7 +88,7 @@ func runRows(rows []runs.Row, now time.Time) [][]string {
 		if row.Alert != "" {
 			by = row.Alert
 		}
-		out[i] = []string{terminal.Ago(row.StartedAt, now), outcome, by, row.ID, row.Reason}
+		out[i] = []string{terminal.Ago(row.StartedAt, now), outcome, by, row.ID, why}
 	}
 	return out
 }

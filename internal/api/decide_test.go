@@ -2,13 +2,16 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/internal/runs"
 )
 
 const careful = `
@@ -45,9 +48,23 @@ func (b *bench) answer(id, what string, who identity.Identity, reason string) {
 	}
 }
 
+// waits looks for a run in the list, which may be a little behind.
+func (b *bench) waits(id, what string) {
+	b.t.Helper()
+	var rows []runs.Row
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		b.send(http.MethodGet, "/runs?running=true", nil, &rows)
+		if slices.ContainsFunc(rows, func(r runs.Row) bool { return r.ID == id && strings.HasPrefix(r.WaitsFor, what) }) {
+			return
+		}
+	}
+	b.t.Errorf("%s does not wait for %q: %+v", id, what, rows)
+}
+
 func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 	b := newBench(t)
 	id := b.ask()
+	b.waits(id, "consent to add by oncall, 0 of 2, until ")
 	path := "/runs/" + id + "/approve"
 	onCall := identity.Grant{Roles: []identity.Role{identity.Approver, "oncall"}}
 	elsewhere, other := onCall, onCall

@@ -95,6 +95,7 @@ func (s *server) listRuns(ctx context.Context, in *listInput) (*listOutput, erro
 	if err != nil {
 		return nil, s.failed(err)
 	}
+	s.Runs.Waits(ctx, rows)
 	return &listOutput{rows}, nil
 }
 

@@ -37,6 +37,7 @@ type Row struct {
 	Reason    string          `json:"reason,omitempty"`
 	StartedAt time.Time       `json:"started_at"`
 	EndedAt   *time.Time      `json:"ended_at,omitempty"`
+	WaitsFor  string          `json:"waits_for,omitempty" doc:"Of one under way: what must happen before it goes on, such as consent, its turn or the end of a halt."`
 }
 
 // Filter says which runs a list has.
