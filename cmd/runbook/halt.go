@@ -34,7 +34,7 @@ func (p *program) haltCommand() *cobra.Command {
 		Long: `Stop everything: within a second no run begins a step any more, on any engine, and
 what is queued stays queued. Runs do not end; what an action has begun is left to
 end, and verifications go on looking. It holds until runbook resume, or for as
-long as --for says.
+long as --for says. A halt that lasts longer already is not shortened: resume first.
 
 It works when Temporal is down. When no server answers either, say --config or
 --data-dir on the engine's own machine: the switch is written into its data
@@ -46,7 +46,7 @@ directory, where the engine finds it, also when it starts again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.turnSwitch(cmd.Context(), r, output.value, turn{
 				ask:  func(ctx context.Context, c *client.Client) (api.Status, error) { return c.Halt(ctx, request) },
-				here: func(s *halt.Switch, by string) error { return haltHere(s, by, request) },
+				here: func(s *halt.Switch, by string) (string, error) { return haltHere(s, by, request) },
 				line: audit.Entry{Reason: request.Reason, Decision: "halt " + request.For},
 			})
 		},
@@ -77,7 +77,7 @@ is turned, also one that can not be read any more.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.turnSwitch(cmd.Context(), r, output.value, turn{
 				ask:  func(ctx context.Context, c *client.Client) (api.Status, error) { return c.Resume(ctx, request) },
-				here: func(s *halt.Switch, by string) error { return s.Resume(by, request.Reason) },
+				here: func(s *halt.Switch, by string) (string, error) { return "", s.Resume(by, request.Reason) },
 				line: audit.Entry{Reason: request.Reason, Decision: "resume"},
 			})
 		},
@@ -92,7 +92,7 @@ is turned, also one that can not be read any more.`,
 // directory.
 type turn struct {
 	ask  func(context.Context, *client.Client) (api.Status, error)
-	here func(s *halt.Switch, by string) error
+	here func(s *halt.Switch, by string) (warning string, err error)
 	line audit.Entry
 }
 
@@ -137,27 +137,31 @@ func (p *program) turnHere(r *reach, output string, t turn) error {
 	}
 	s := halt.Open(dir, slog.New(slog.DiscardHandler))
 	t.line.Actor = person(p)
-	if err := t.here(s, t.line.Actor); err != nil {
+	warning, err := t.here(s, t.line.Actor)
+	if err != nil {
 		return err
 	}
 	status := api.Status{Name: "engine", Version: version.Version(), Halt: s.State()}
+	if warning != "" {
+		status.Warnings = append(status.Warnings, warning)
+	}
 	if err := recordHere(config, t.line); err != nil {
 		status.Warnings = append(status.Warnings, err.Error())
 	}
 	return p.showStatus(status, output)
 }
 
-func haltHere(s *halt.Switch, by string, request api.HaltRequest) error {
+func haltHere(s *halt.Switch, by string, request api.HaltRequest) (warning string, err error) {
 	until := time.Time{}
 	if request.For != "" {
 		d, err := model.ParseDuration(request.For)
 		if err != nil || d <= 0 {
-			return usage("--for needs a duration such as 30m or 2h, not %q", request.For)
+			return "", usage("--for needs a duration such as 30m or 2h, not %q", request.For)
 		}
 		until = time.Now().Add(time.Duration(d))
 	}
-	_, err := s.Halt(by, request.Reason, until)
-	return err
+	holds, err := s.Halt(by, request.Reason, until)
+	return halt.NotShortened(until, holds), err
 }
 
 // recordHere adds to the engine's own audit file, and does not make one: it

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/halt"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
@@ -71,10 +72,13 @@ func (s *server) haltAll(ctx context.Context, in *haltInput) (*statusOutput, err
 		return nil, err
 	}
 	by := identity.FromContext(ctx).Name
-	_, written := s.Halt.Halt(by, in.Body.Reason, until)
+	holds, written := s.Halt.Halt(by, in.Body.Reason, until)
 	s.Log.Warn("halted", "by", by, "reason", in.Body.Reason, "until", until)
 	recorded := s.Audit.Write(switchEntry(by, in.Body.Reason, "halt "+in.Body.For))
 	out := s.status()
+	if longer := halt.NotShortened(until, holds); longer != "" {
+		out.Warnings = append(out.Warnings, longer)
+	}
 	for _, failed := range []error{written, s.Halt.Share(ctx), recorded} {
 		if failed != nil {
 			s.Log.Error("halted, but not all is well", "error", failed)

@@ -48,6 +48,21 @@ func TestHaltIsInEveryAnswerUntilItIsResumed(t *testing.T) {
 	}
 }
 
+// Who asks for a shorter halt than holds is told that it stays as it was.
+func TestALongerHaltIsNotShortenedSilently(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct{ length, warning string }{
+		{"2h", ""}, {"1m", "a longer halt holds already and is not shortened: it lasts until "}, {"3h", ""}, {"", ""},
+		{"1h", "a halt without an end holds already and is not shortened: it lasts until somebody resumes"},
+	} {
+		var status api.Status
+		b.send(http.MethodPost, "/halt", api.HaltRequest{Reason: "x", For: c.length}, &status)
+		if got := strings.Join(status.Warnings, "; "); (got == "") != (c.warning == "") || !strings.HasPrefix(got, c.warning) {
+			t.Errorf("halt for %q: warned %q, want %q", c.length, got, c.warning)
+		}
+	}
+}
+
 func TestHaltNeedsAReasonAndALength(t *testing.T) {
 	b := newBench(t)
 	for _, bad := range []api.HaltRequest{{}, {Reason: "x", For: "soon"}, {Reason: "x", For: "-1h"}, {Reason: "x", For: "0s"}, {Reason: "x", For: "2y"}} {

@@ -56,6 +56,18 @@ func endsAfter(a, b *ledger.Halt) bool {
 	return !b.Until.IsZero() && (a.Until.IsZero() || a.Until.After(b.Until))
 }
 
+// NotShortened says that a halt holds for longer than was asked for, or nothing:
+// the zero time asks for one without an end.
+func NotShortened(asked time.Time, holds *ledger.Halt) string {
+	switch {
+	case holds == nil || asked.IsZero() || !endsAfter(holds, &ledger.Halt{Until: asked}):
+		return ""
+	case holds.Until.IsZero():
+		return "a halt without an end holds already and is not shortened: it lasts until somebody resumes"
+	}
+	return "a longer halt holds already and is not shortened: it lasts until " + holds.Until.UTC().Format(time.DateTime+" UTC") + ", unless somebody resumes"
+}
+
 func (r Record) same(o Record) bool {
 	at := func(r Record) (halted, resumed time.Time) {
 		if r.Halt != nil {
