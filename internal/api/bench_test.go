@@ -148,6 +148,9 @@ var benches atomic.Int64
 
 const actor = "ada"
 
+// wide is the rate of all runbooks together.
+var wide = ledger.Rate{N: 1, Per: model.Duration(2 * time.Hour)}
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, meter: &meter{}, audit: filepath.Join(t.TempDir(), "audit.jsonl")}
@@ -181,7 +184,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Runs: b.runs, Set: b.set.Load, Catalog: b.cat, Version: "1.2.3", Audit: b.record,
 		Halt: b.halt, Ledger: b.ledger, Windows: b.windows, Environment: runbooks.Environment{Max: runbooks.Auto},
-		Guards: ledger.Limits{MaxRuns: 1}, Each: each, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
+		Guards: ledger.Limits{MaxRuns: 1, Rate: []ledger.Rate{wide}}, Each: each, Log: slog.New(slog.DiscardHandler), KeepAlive: sse.WriteTimeout + 500*time.Millisecond,
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), *b.who.Load())))

@@ -49,6 +49,7 @@ func (b *bench) says() map[string]api.GuardSays {
 func TestAPlanSaysWhatTheGuardsWouldSay(t *testing.T) {
 	b := newBench(t)
 	b.load(documents + "---" + trusted)
+	b.limits.Rate = []ledger.Rate{wide}
 	b.as(holder(role(identity.Viewer)))
 	expect := func(name string, state ledger.State, reason string) {
 		t.Helper()
@@ -56,7 +57,7 @@ func TestAPlanSaysWhatTheGuardsWouldSay(t *testing.T) {
 			t.Errorf("%s says %+v, want %s (…%s…): %v", name, g, state, reason, b.says())
 		}
 	}
-	for _, name := range []string{"halt ", "concurrency 1 runs", "resource meter/hall", "cooldown 10m", "rate 1 in 1h", "rate 5 in 1d"} {
+	for _, name := range []string{"halt ", "concurrency 1 runs", "resource meter/hall", "cooldown 10m", "rate 1 in 1h", "rate 5 in 1d", "rate 1 in 2h"} {
 		expect(name, ledger.Admitted, "")
 	}
 	expect("max_targets 2", "", "")
@@ -77,6 +78,10 @@ func TestAPlanSaysWhatTheGuardsWouldSay(t *testing.T) {
 	expect("concurrency 1 runs", ledger.Queued, "1 runs act now")
 	expect("rate 1 in 1h", ledger.Refused, "1 in the last 1h")
 	expect("rate 5 in 1d", ledger.Admitted, "1 in the last 1d")
+	expect("rate 1 in 2h", ledger.Refused, "1 in the last 2h")
+	if of := b.says()["rate 1 in 2h"].Of; of != "engine" {
+		t.Errorf("the rate of all runbooks is of the %s", of)
+	}
 
 	second := *admit
 	second.Run = "locked.exec-2"

@@ -131,11 +131,10 @@ func (p *preview) document() {
 	if p.resource != "" {
 		p.lease(g.OnConflict)
 	}
-	account := p.account()
+	account := p.account(p.plan.Runbook, p.resource)
 	p.cooldown(account)
-	for _, rate := range g.Rate {
-		p.rate(rate, account)
-	}
+	p.rates(ofRunbook, g.Rate, account)
+	p.rates(ofEngine, p.limits.Rate, p.account("", "")) // of all runbooks together
 }
 
 // cooldown is the longer of the two.
@@ -174,13 +173,20 @@ func (p *preview) lease(conflict string) {
 	p.addUnless(ledger.GuardResource, p.resource, state, reason)
 }
 
-func (p *preview) account() ledger.Account {
+func (p *preview) account(runbook, resource string) ledger.Account {
 	for _, a := range p.ledger.Accounts {
-		if a.Runbook == p.plan.Runbook && a.Resource == p.resource && a.Target == "" {
+		if a.Runbook == runbook && a.Resource == resource && a.Target == "" {
 			return a
 		}
 	}
 	return ledger.Account{}
+}
+
+func (p *preview) rates(of string, rates []ledger.Rate, account ledger.Account) {
+	for _, rate := range rates {
+		p.rate(rate, account)
+		p.mark(of)
+	}
 }
 
 // rate counts what the ledger shows: its latest bookings. Where those do not
@@ -209,7 +215,7 @@ func (p *preview) rate(rate ledger.Rate, account ledger.Account) {
 func (p *preview) radius() {
 	g := p.plan.Document.Guards
 	p.side(ofRunbook, runbooks.EngineGuards{
-		MaxTargets: g.MaxTargets, MinHealthy: g.MinHealthy, RatePerTarget: g.RatePerTarget, Approve: g.Approve,
+		MaxTargets: g.MaxTargets, MinHealthy: g.MinHealthy, RatePerTarget: g.RatePerTarget, MaxErrors: g.MaxErrors, Approve: g.Approve,
 	})
 	p.side(ofEngine, p.each)
 }
