@@ -114,6 +114,9 @@ func (r *remediation) attempted(from, to int) (run.Outcome, string) {
 	case r.run.Verify != nil:
 		return r.run.Verify.Outcome, r.run.Verify.Reason
 	case len(r.failed) > 0:
+		if s := r.refusal(from, to); s != nil {
+			return run.Skipped, s.Refusal()
+		}
 		return run.NotFixed, "step " + r.failed[0] + " failed"
 	}
 	for _, s := range r.run.Steps[from:to] {

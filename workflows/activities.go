@@ -17,6 +17,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -87,16 +88,22 @@ type caller struct {
 	action actions.Action
 }
 
-func (c caller) targets(ctx context.Context, call Call) (actions.Selection, error) {
+// Selected is a selection as a history keeps it.
+type Selected struct {
+	actions.Selection
+	Members *ledger.Members `json:"members,omitempty"`
+}
+
+func (c caller) targets(ctx context.Context, call Call) (Selected, error) {
 	defer Beat(ctx, nil)()
 	defer c.keepLease(ctx, call.Run, call.Token)()
 	defer c.changed(call.Run)
 	bound, err := c.bind(call.With)
 	if err != nil {
-		return actions.Selection{}, err
+		return Selected{}, err
 	}
 	selection, err := bound.Targets(ctx)
-	return selection, coded(err)
+	return Selected{selection, ledger.MembersOf(selection.Members)}, coded(err)
 }
 
 func (c caller) run(ctx context.Context, call Call) (Answer, error) {

@@ -84,6 +84,10 @@ func (a *Activities) admit(ctx context.Context, q Question, moment runbooks.Mome
 		d.Yes, d.First = true, a.ready(ctx, &plan, moment, 0)
 		return d, nil
 	}
+	if told := q.Told; told != nil && told.State == ledger.Refused {
+		d.queued(*told) // the ledger itself remembers no more than that it refused
+		return d, a.noteRefusal(&plan, *told)
+	}
 	return d, a.lookAndAsk(ctx, &plan, moment, &d)
 }
 
@@ -153,9 +157,9 @@ func (a *Activities) askLedger(ctx context.Context, p *runbooks.Plan, m runbooks
 	}
 	resource, err := a.Evaluator.Resource(p, m)
 	if err != nil {
-		d.Admitted = &run.Admission{State: ledger.Refused, Guard: ledger.GuardResource}
-		d.Reason = "the resource that it must lock is not known: " + err.Error()
-		return nil
+		answer := ledger.Answer{State: ledger.Refused, Guard: ledger.GuardResource, Reason: "what it must lock is not known: " + err.Error()}
+		d.queued(answer)
+		return a.noteRefusal(p, answer)
 	}
 	if a.Ledger == nil {
 		d.Admitted = &run.Admission{State: ledger.Admitted}
@@ -186,9 +190,27 @@ func (a *Activities) noteRefusal(p *runbooks.Plan, answer ledger.Answer) error {
 	if answer.State != ledger.Refused {
 		return nil
 	}
-	e := startEntry(*p)
-	e.Kind, e.Decision, e.Reason = audit.Decision, "refused by "+string(answer.Guard), answer.Reason
-	return a.Audit.Write(e)
+	return a.Audit.Write(refusalEntry(*p, "", answer.Guard, answer.Reason))
+}
+
+// noteSteps does the same for the steps that a guard kept from acting, or from
+// going on.
+func (a *Activities) noteSteps(c Conclusion) error {
+	for _, s := range c.Run.Steps {
+		if s.Guard == "" || s.WouldRun {
+			continue
+		}
+		if err := a.Audit.Write(refusalEntry(c.Plan, s.ID, s.Guard, s.Reason)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refusalEntry(p runbooks.Plan, step string, guard ledger.Guard, reason string) audit.Entry {
+	e := startEntry(p)
+	e.Kind, e.Step, e.Decision, e.Reason = audit.Decision, step, "refused by "+string(guard), reason
+	return e
 }
 
 func (a *Activities) admission(p *runbooks.Plan, resource string) *ledger.Admit {
@@ -239,9 +261,10 @@ func (a *Activities) fires(ctx context.Context, p *runbooks.Plan, now time.Time)
 func (r *remediation) decide() bool {
 	r.event("started", "", "", r.startText())
 	began := workflow.Now(r.concluding)
+	var told *ledger.Answer
 	for again := false; ; {
 		q := r.question(0)
-		q.Again = again
+		q.Again, q.Told = again, told
 		var d Decided
 		if err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityDecide, q).Get(r.concluding, &d); err != nil {
 			d = r.undecided(err, began)
@@ -260,7 +283,7 @@ func (r *remediation) decide() bool {
 			r.conclude(run.Skipped, d.Reason)
 			return false
 		}
-		r.await(d.Until)
+		told = r.await(d.Until)
 	}
 }
 
@@ -313,8 +336,9 @@ func (r *remediation) note(d Decided, began time.Time) {
 	}
 }
 
-// await waits for a turn, an end, or the time at which to ask again.
-func (r *remediation) await(until time.Time) {
+// await waits for a turn, an end, or the time at which to ask again. It gives
+// what the ledger told meanwhile.
+func (r *remediation) await(until time.Time) (told *ledger.Answer) {
 	r.run.Phase = run.Admitting
 	defer func() { r.run.Phase = run.Deciding }()
 	pause := max(until.Sub(workflow.Now(r.concluding)), time.Second)
@@ -323,11 +347,12 @@ func (r *remediation) await(until time.Time) {
 	selector := workflow.NewSelector(r.concluding)
 	selector.AddFuture(workflow.NewTimer(ctx, pause), func(workflow.Future) {})
 	selector.AddReceive(r.turn, func(c workflow.ReceiveChannel, _ bool) {
-		var answer ledger.Answer
-		c.Receive(r.concluding, &answer)
+		told = &ledger.Answer{}
+		c.Receive(r.concluding, told)
 	})
 	selector.AddReceive(r.waiting.Done(), func(workflow.ReceiveChannel, bool) {})
 	selector.Select(r.concluding)
+	return told
 }
 
 // keep holds the lease through a wait in which nothing is done.

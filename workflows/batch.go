@@ -58,7 +58,7 @@ func (r *remediation) book(i int, reserve ledger.Reserve) (refusal string) {
 	err := workflow.ExecuteLocalActivity(local(r.concluding), ActivityLedger, op).Get(r.concluding, &answer)
 	switch {
 	case err != nil:
-		return "the ledger does not answer: " + message(err)
+		return r.refusedBy(i, GuardLedger, "the ledger does not answer: "+message(err))
 	case answer.State != ledger.Admitted:
 		return r.refusedBy(i, answer.Guard, answer.Reason)
 	}
@@ -89,32 +89,10 @@ func (r *remediation) eachBatch(i int, p runbooks.Prepared, targets []actions.Ta
 			break
 		}
 		if breach := r.observe(i); breach != "" {
-			return gone, breach
+			return gone, r.refusedBy(i, GuardRollout, breach)
 		}
 	}
 	return gone, ""
-}
-
-// Guards that a step meets, beside those of the ledger and GuardApproval.
-const (
-	GuardTargets = "targets" // max_targets, min_healthy
-	GuardRole    = "role"    // the targets that whoever asked is limited to
-)
-
-// refusedBy notes which guard it was, where one refuses.
-func (r *remediation) refusedBy(i int, guard ledger.Guard, refusal string) string {
-	if refusal != "" {
-		r.run.Steps[i].Guard = guard
-	}
-	return refusal
-}
-
-// refused marks what a guard said.
-func refused(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return "refused: " + reason
 }
 
 // nextBatch pauses and counts again: what is no longer selected is left out.
@@ -133,7 +111,7 @@ func (r *remediation) nextBatch(i int, p runbooks.Prepared, batch []actions.Targ
 	now, refusal, err := r.selectTargets(i, p)
 	switch {
 	case err != nil:
-		return nil, "the targets can not be counted again: " + message(err)
+		return nil, r.refusedBy(i, GuardTargets, "the targets can not be counted again: "+message(err))
 	case refusal != "":
 		return nil, refusal
 	}

@@ -133,6 +133,9 @@ func (r *remediation) nothingDone() (run.Outcome, string) {
 			return run.Skipped, reason
 		}
 	}
+	if s := r.refusal(0, len(r.run.Steps)); s != nil {
+		return run.Skipped, s.Refusal()
+	}
 	if len(r.failed) > 0 {
 		first := r.failed[0]
 		return run.NotFixed, fmt.Sprintf("step %s failed, and nothing was changed: %s", first, r.facts[first].Error)
@@ -205,7 +208,7 @@ func (r *remediation) mustTell() bool {
 		return true
 	}
 	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
-	return r.plan.Mode == runbooks.ModeLive && bad && r.plan.Document.Has("escalate")
+	return r.plan.Mode == runbooks.ModeLive && (bad || r.leftAlone()) && r.plan.Document.Has("escalate")
 }
 
 func roundDuration(d time.Duration) time.Duration {

@@ -20,9 +20,12 @@ import (
 )
 
 // keepsLedger gives the bench a ledger, until the test ends.
-func (b *bench) keepsLedger() *admission.Client {
+func (b *bench) keepsLedger() *admission.Client { return b.keepsLedgerWithin(ledger.Limits{}) }
+
+func (b *bench) keepsLedgerWithin(limits ledger.Limits) *admission.Client {
 	b.t.Helper()
-	keeper := admission.New(b.client, b.queue, func() ledger.Limits { return ledger.Limits{Lease: model.Duration(30 * time.Second)} })
+	limits.Lease = model.Duration(30 * time.Second)
+	keeper := admission.New(b.client, b.queue, func() ledger.Limits { return limits })
 	b.ledger = keeper
 	b.again()
 	if err := keeper.Ensure(b.t.Context()); err != nil {

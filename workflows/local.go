@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runbook-engine/runbook/internal/audit"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -18,6 +19,8 @@ type Question struct {
 	Step   int             `json:"step"`
 	// Again: it was asked before.
 	Again bool `json:"again,omitempty"`
+	// Told is what the ledger said since the question was asked last.
+	Told *ledger.Answer `json:"told,omitempty"`
 }
 
 func (a *Activities) moment(q Question) runbooks.Moment {
@@ -143,6 +146,9 @@ func (a *Activities) Conclude(_ context.Context, c Conclusion) error {
 	defer a.changed(c.Run.ID)
 	if a.Concluded != nil {
 		a.Concluded(c.Run)
+	}
+	if err := a.noteSteps(c); err != nil {
+		return err
 	}
 	e := startEntry(c.Plan)
 	e.Kind, e.Outcome, e.Reason, e.Time = audit.Concluded, string(c.Run.Outcome), c.Run.OutcomeReason, time.Time{}

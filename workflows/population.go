@@ -21,7 +21,7 @@ func (r *remediation) population(i int, p runbooks.Prepared, batch []actions.Tar
 	if len(limits) == 0 {
 		return nil
 	}
-	out := &ledger.Population{Name: populationName(*s), Size: s.Population, Healthy: s.Healthy, Counted: r.counted, Limits: limits}
+	out := &ledger.Population{Name: populationName(*s), Size: s.Population, Healthy: s.Healthy, Counted: r.counted, Limits: limits, Members: r.members}
 	for _, t := range batch {
 		if !t.Unhealthy {
 			out.Batch++

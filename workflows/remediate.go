@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/internal/run"
 	"github.com/runbook-engine/runbook/runbooks"
 )
@@ -102,8 +103,9 @@ type remediation struct {
 	first  *Ready  // the first step, as it was prepared with the decision
 	read   *Answer // of the step under way, where preparing it has read it
 
-	working         []string     // targets that the ledger has as under remedy
-	counted         time.Time    // when the selection of the step under way was asked for
+	working         []string  // targets that the ledger has as under remedy
+	counted         time.Time // when the selection of the step under way was asked for
+	members         *ledger.Members
 	uncertain       bool         // an action of it may still be under way
 	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to

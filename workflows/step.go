@@ -114,7 +114,7 @@ func (r *remediation) endEmpty(i int) {
 // radius.
 func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actions.Target, refusal string, err error) {
 	s := &r.run.Steps[i]
-	selection := actions.Selection{Population: 1}
+	selection := Selected{Selection: actions.Selection{Population: 1}}
 	if p.Target != nil {
 		selection.Targets = []actions.Target{*p.Target}
 	} else {
@@ -125,7 +125,7 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 		}
 		r.event("targets", s.ID, "", fmt.Sprintf("%s: %d of %d selected", s.ID, len(selection.Targets), selection.Population))
 	}
-	s.Selection = &selection
+	s.Selection, r.members = &selection.Selection, selection.Members
 	if !p.Risk.Writes() {
 		return selection.Targets, "", nil
 	}
@@ -133,7 +133,7 @@ func (r *remediation) selectTargets(i int, p runbooks.Prepared) (targets []actio
 		return selection.Targets, r.refusedBy(i, GuardRole, refusal), nil
 	}
 	first := firstBatch(r.pace(i), selection.Targets)
-	return selection.Targets, r.refusedBy(i, GuardTargets, r.radius(p, selection).refuses(first)), nil
+	return selection.Targets, r.refusedBy(i, GuardTargets, r.radius(p, selection.Selection).refuses(first)), nil
 }
 
 // detailed is up to how many targets each has events of its own; the results
@@ -177,7 +177,7 @@ func (r *remediation) endFailed(i int, failure run.Result, untouched int) {
 	if untouched > 0 {
 		reason += fmt.Sprintf("; %d targets left untouched", untouched)
 		if most, of := r.maxErrors(); r.tooManyErrors(i) {
-			reason += fmt.Sprintf(", because guards.max_errors of %s is %d", of, most)
+			reason += r.refusedBy(i, GuardErrors, fmt.Sprintf(", because guards.max_errors of %s is %d", of, most))
 		}
 	}
 	outcome := run.Failed

@@ -83,7 +83,7 @@ func (l *Ledger) confirm(c Confirm) Answer {
 }
 
 func (l *Ledger) release(r Release) {
-	l.end(r.Run, Answer{State: Refused, Reason: "the run has ended"})
+	l.end(r.Run, Answer{State: Refused, Guard: GuardEnded, Reason: "the run has ended"})
 	if e := l.waiting[r.Run]; e != nil {
 		l.remove(e)
 	}

@@ -78,7 +78,7 @@ func TestAnAnswerThatWasLostIsGivenAgain(t *testing.T) {
 	}
 	d.release("restart.1", true)
 	d.release("restart.1", false)
-	d.is(d.admit(a), ledger.Refused, "")
+	d.is(d.admit(a), ledger.Refused, ledger.GuardEnded)
 	d.is(d.admit(ledger.Admit{Run: "restart.2", Resource: "db", Cooldown: a.Cooldown}), ledger.Refused, ledger.GuardCooldown)
 }
 

@@ -133,6 +133,7 @@ const (
 	GuardCooldown    Guard = "cooldown"
 	GuardRate        Guard = "rate"
 	GuardPopulation  Guard = "population" // which nobody overrides
+	GuardEnded       Guard = "ended"      // nor this: a run acts once
 )
 
 // Answer is what came of an Op. For what asks nothing it is Admitted.
@@ -165,5 +166,5 @@ type Storm struct {
 // Queue bounds what waits.
 type Queue struct {
 	Max     int            `json:"max" default:"10000" min:"1" max:"20000" doc:"Runs that may wait. When it is full, alerts are answered with 503 and come again."`
-	MaxWait model.Duration `json:"max_wait" default:"1h" min:"1s" max:"7d" doc:"A run that waited so long does nothing more, and people are told."`
+	MaxWait model.Duration `json:"max_wait" default:"1h" min:"1s" max:"7d" doc:"A run that waited so long does nothing more; people are called where its runbook says escalate."`
 }

@@ -46,7 +46,7 @@ func (l *Ledger) end(run string, v Answer) {
 	if l.ended[id] != nil {
 		return
 	}
-	if v.Guard != "" && v.Guard != GuardStorm {
+	if v.Guard != GuardEnded && v.Guard != GuardStorm {
 		v.Reason = "it was refused before"
 	}
 	e := l.lastEnded(v)

@@ -194,9 +194,18 @@ func (l *Ledger) expireGroup(g *group) {
 		if e.Due == 0 || e.Due > l.Now {
 			return
 		}
-		waited := time.Duration(l.Now - e.Since).Round(time.Second)
-		l.refuse(e, Answer{State: Refused, Guard: GuardQueue, Reason: fmt.Sprintf("its turn did not come: it waited for %s", waited)})
+		l.refuse(e, l.tooLong(e))
 	}
+}
+
+// tooLong is the answer to who has waited too long. In a storm people know of it
+// already, from the breaker.
+func (l *Ledger) tooLong(e *entry) Answer {
+	reason := fmt.Sprintf("its turn did not come: it waited for %s", time.Duration(l.Now-e.Since).Round(time.Second))
+	if storm, why := l.askStorm(&e.Admit); storm != Admitted && !e.overrides(GuardStorm) {
+		return Answer{State: Refused, Guard: GuardStorm, Reason: reason + "; " + why}
+	}
+	return Answer{State: Refused, Guard: GuardQueue, Reason: reason}
 }
 
 func (l *Ledger) skipped(e *entry) bool {

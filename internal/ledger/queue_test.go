@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,20 @@ func TestAWaitEnds(t *testing.T) {
 	}
 	d.is(*d.told[0].Answer, ledger.Refused, ledger.GuardQueue)
 	d.is(d.admit(ledger.Admit{Run: "a.1"}), ledger.Refused, ledger.GuardQueue)
+}
+
+// Of a storm people know already: whoever refused by the queue tells them anew
+// must not do so for each of its runs.
+func TestAWaitThatEndsInAStormIsTheStorms(t *testing.T) {
+	d := newDesk(t)
+	d.limits.Storm, d.limits.Queue.MaxWait = ledger.Storm{Runs: 1, Within: model.Duration(time.Minute)}, model.Duration(time.Hour)
+	d.admit(ledger.Admit{Run: "a.1", Source: "alert"})
+	d.is(d.admit(ledger.Admit{Run: "a.2", Source: "alert"}), ledger.Queued, ledger.GuardStorm)
+	d.wait(time.Hour)
+	if len(d.told) != 1 || d.told[0].Run != "a.2" || !strings.Contains(d.told[0].Answer.Reason, "waited for 1h0m0s; the storm breaker is open") {
+		t.Fatalf("told %+v", d.told)
+	}
+	d.is(*d.told[0].Answer, ledger.Refused, ledger.GuardStorm)
 }
 
 func TestARunThatIsGoneLeavesTheQueue(t *testing.T) {

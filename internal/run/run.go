@@ -179,6 +179,9 @@ type Step struct {
 	EndedAt   *time.Time   `json:"ended_at,omitempty"`
 }
 
+// Refusal says of a step what a guard said.
+func (s Step) Refusal() string { return "step " + s.ID + " " + s.Reason }
+
 // Remedy is what came of one remedy.
 type Remedy struct {
 	ID      string  `json:"id"`
