@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
 	"github.com/runbook-engine/runbook/workflows"
 )
 
@@ -32,4 +33,16 @@ func TestAHaltBetweenTheProofAndTheEffectHolds(t *testing.T) {
 	}
 	b.halted.Store("")
 	b.expect(b.wait(id), run.Fixed, "light hall")
+}
+
+func TestPeopleCanLookWhileTheEngineIsHalted(t *testing.T) {
+	b := newBench(t, "hall")
+	b.halted.Store("halted by ada")
+	p := b.plan(head + "steps: [{id: look, do: lamp.count}, {id: light, do: lamp.smash, with: {name: hall}}]\n" + verified)
+	p.Mode = runbooks.ModeDryRun
+	r := b.wait(b.start(p))
+	b.expectStep(r, "look", run.Done, "")
+	if !r.Steps[1].WouldRun {
+		t.Errorf("the plan is not whole: %s", describe(r))
+	}
 }

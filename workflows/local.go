@@ -52,10 +52,11 @@ type Ready struct {
 	Over   string  `json:"over,omitempty"`
 }
 
-// Prepare answers a step's condition and fills in its parameters.
+// Prepare answers a step's condition and fills in its parameters. A dry run
+// changes nothing, and people look before they say that the engine may go on.
 func (a *Activities) Prepare(ctx context.Context, q Question) (Ready, error) {
 	defer a.changed(q.Plan.RunID())
-	if reason := a.halted(); reason != "" {
+	if reason := a.halted(); reason != "" && q.Plan.Mode != runbooks.ModeDryRun {
 		return Ready{Halted: reason}, nil
 	}
 	moment := a.moment(q)

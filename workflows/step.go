@@ -210,7 +210,7 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 	began := workflow.Now(r.concluding)
 	few := s.Selection == nil || len(s.Selection.Targets) <= detailed
 	if few {
-		r.event("call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
+		r.eventAt(r.called(), "call", s.ID, target.ID, fmt.Sprintf("%s: %s on %s", s.ID, s.Do, target.ID))
 	}
 	answer, err := r.carry(ctx, i, p, target)
 	result := run.Result{
@@ -232,6 +232,14 @@ func (r *remediation) onTarget(ctx workflow.Context, i int, p runbooks.Prepared,
 			roundDuration(answer.EndedAt.Sub(answer.StartedAt))))
 	}
 	return result
+}
+
+// called is when a call is made: preparing the step may have made it already.
+func (r *remediation) called() time.Time {
+	if r.read != nil {
+		return r.read.StartedAt
+	}
+	return workflow.Now(r.concluding)
 }
 
 // carry has the action done on a target, unless preparing the step has read it.

@@ -62,6 +62,7 @@ func bad() run.Run {
 			{Seq: 1, At: start, Kind: "started", Text: "release started for alert PoolExhausted"},
 			{Seq: 2, At: *at(0.2), Kind: "call", Step: "release", Target: "backend/orders/1", Text: "release: on backend/orders/1"},
 			{Seq: 3, At: *at(75), Kind: "outcome", Text: "not_fixed: \x1b]0;x\x07value < 0.7 did not come true in time"},
+			{Seq: 4, At: *at(1.4), Kind: "resolved", Text: "the alert ended"}, // heard of late
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,10 +31,15 @@ func (t *Terminal) Timeline(r run.Run, now time.Time) []string {
 		return lines
 	}
 	lines = append(lines, "", t.style.strong.Render("timeline")+t.style.dim.Render("  "+r.StartedAt.Local().Format("2006-01-02 MST")))
-	for _, e := range r.Events {
+	for _, e := range inOrder(r.Events) {
 		lines = append(lines, EventLine(e))
 	}
 	return lines
+}
+
+// inOrder: some things a run hears of only after later ones.
+func inOrder(events []run.Event) []run.Event {
+	return slices.SortedStableFunc(slices.Values(events), func(a, b run.Event) int { return a.At.Compare(b.At) })
 }
 
 func (t *Terminal) headline(r run.Run, now time.Time) string {
