@@ -124,6 +124,8 @@ func TestAnEngineThatIsKilledAfterItsWriteHasWrittenOnce(t *testing.T) {
 	addCronJob(t, namespace, "purge", testcluster.Image)
 	playDriver(t, namespace, map[string]any{"readyToUse": true})
 	addClaim(t, namespace, "data")
+	arrangeDatabase(t, namespace)
+	playOperator(t, namespace, obey)
 	for _, c := range []struct{ action, params string }{
 		{"rollout_restart", "deployment: web"},
 		{"rollout_undo", "deployment: web"},
@@ -135,6 +137,7 @@ func TestAnEngineThatIsKilledAfterItsWriteHasWrittenOnce(t *testing.T) {
 		{"delete_pods", "selector: app=web, limit: 1"},
 		{"evict_pods", "selector: app=web, limit: 1"},
 		{"restart_pods", "selector: app=web, limit: 1"},
+		{"cnpg_promote", "cluster: orders, instance: orders-2, wait: 1m"},
 		{"cordon", "names: [" + node + "]"},
 	} {
 		real.AwaitAvailable(t, namespace, "web")
@@ -182,7 +185,7 @@ func everything(t *testing.T, namespace, node string) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintln(d.Generation, len(jobs.Items), len(kept.Items)) + specOf(t, namespace, "web") + asJSON(t, hpa.Spec) + fmt.Sprint(hpa.Annotations) +
-		limits(t, namespace) + nodeState(t, node) + podsOf(t, namespace, "app=web")
+		limits(t, namespace) + nodeState(t, node) + primaryWanted(t, namespace) + podsOf(t, namespace, "app=web")
 }
 
 // podsOf are those that nobody has asked to go.

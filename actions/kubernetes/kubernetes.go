@@ -10,6 +10,7 @@ import (
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cluster"
+	"github.com/runbook-engine/runbook/actions/kubernetes/internal/cnpg"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/inside"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/nodes"
 	"github.com/runbook-engine/runbook/actions/kubernetes/internal/objects"
@@ -39,6 +40,6 @@ func newSystem(conns *actions.Connections, now func() time.Time) actions.System 
 	env := cluster.Env{Conns: conns, Now: now}
 	return actions.System{
 		Connection: cluster.Connection().Erase(),
-		Actions:    slices.Concat(pods.Actions(env), rollout.Actions(env), nodes.Actions(env), objects.Actions(env), inside.Actions(env)),
+		Actions:    slices.Concat(pods.Actions(env), rollout.Actions(env), nodes.Actions(env), objects.Actions(env), inside.Actions(env), cnpg.Actions(env)),
 	}
 }

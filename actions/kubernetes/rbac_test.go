@@ -93,6 +93,7 @@ func TestTheRolesThatAreShippedAreEnoughAndNoMore(t *testing.T) {
 		"runbook-rollouts":  {"rollout_restart deployment: web", "rollout_restart statefulset: db", "rollout_restart daemonset: agent", "rollout_undo deployment: web", "rollout_undo statefulset: db", "scale deployment: web, replicas: 1", "hpa_bounds autoscaler: other, min: 3"},
 		"runbook-jobs":      {"run_job cronjob: purge, wait: 1m", "run_job cronjob: missing, wait: 1s"},
 		"runbook-snapshots": {"volume_snapshot claim: data, wait: 1m"},
+		"runbook-cnpg":      {"cnpg_cluster cluster: orders", "cnpg_promote cluster: orders, instance: orders-2, wait: 1m"},
 		"runbook-inside":    {"exec names: [alone], argv: [/bin/echo, x]", "copy names: [alone], path: /etc/hostname"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,6 +188,8 @@ func populated(t *testing.T) string {
 	addCronJob(t, namespace, "missing", "missing.test/app")
 	playDriver(t, namespace, map[string]any{"readyToUse": true})
 	addClaim(t, namespace, "data")
+	arrangeDatabase(t, namespace)
+	playOperator(t, namespace, giveUp) // so that each call asks anew
 	template := testcluster.Template("done", testcluster.Image)
 	template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	if _, err := real.Set.BatchV1().Jobs(namespace).Create(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "done"}, Spec: batchv1.JobSpec{Template: template}}, metav1.CreateOptions{}); err != nil {
