@@ -1,6 +1,7 @@
 package haproxy_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/haproxy"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/lab/proxy"
 )
@@ -113,20 +113,7 @@ func TestServersConforms(t *testing.T) {
 // act runs an action on the proxy.
 func act(t *testing.T, front *proxy.HAProxy, action, params string) (map[string]any, error) {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(config(front.Admin)))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{haproxy.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	a, _ := actions.NewCatalog(haproxy.System(all)).Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
+	b := conformance.Bind(t, conformance.Open(t, haproxy.System, config(front.Admin)), action, params)
 	raw, err := b.Run(t.Context(), "key", *b.OnlyTarget())
 	var result map[string]any
 	if err == nil {
@@ -180,6 +167,54 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), `haproxy "edge"`) || actions.ClassOf(err) != actions.ClassPermanent {
 			t.Errorf("%s fails as %s with %v", params, actions.ClassOf(err), err)
 		}
+	}
+}
+
+// deaf is the runtime API of a HAProxy that answers to what would change it, and
+// does not do it.
+func deaf(t *testing.T, front *proxy.HAProxy) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			command, _ := bufio.NewReader(conn).ReadString('\n')
+			if to, err := net.Dial("tcp", front.Admin); err == nil && strings.HasPrefix(command, "show") {
+				_, _ = io.WriteString(to, command)
+				_, _ = io.Copy(conn, to)
+			}
+			conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// A fence that HAProxy does not show is none.
+func TestWhatHAProxyDoesNotShowIsNotDone(t *testing.T) {
+	front, _ := start(t)
+	catalog := conformance.Open(t, haproxy.System, config(deaf(t, front)))
+	before := places(t, front)
+	for action, params := range map[string]string{
+		"haproxy.set_state":   "{backend: orders, server: a, state: maint, end_sessions: true}",
+		"haproxy.set_address": "{backend: orders, server: a, ip: 127.0.0.2, port: 4711}",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		b := conformance.Bind(t, catalog, action, params)
+		_, err := b.Run(ctx, "key", *b.OnlyTarget())
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "it was told to") || actions.ClassOf(err) == actions.ClassPermanent {
+			t.Errorf("%s fails as %s with %v", action, actions.ClassOf(err), err)
+		}
+	}
+	if now := places(t, front); now != before {
+		t.Errorf("it was %s and is %s", before, now)
 	}
 }
 

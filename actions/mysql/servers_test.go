@@ -18,8 +18,8 @@ import (
 	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/mysql"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
@@ -231,16 +231,7 @@ func connection(name, address, file string) string {
 
 func openText(t testing.TB, connections string) *actions.Catalog {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{mysql.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	return actions.NewCatalog(mysql.System(all))
+	return conformance.Open(t, mysql.System, connections)
 }
 
 func secretFile(t testing.TB, text string) string {

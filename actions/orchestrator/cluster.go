@@ -51,7 +51,7 @@ func cluster(conns *actions.Connections) actions.Action {
 			}
 			t, err := c.topology(ctx, p.Cluster)
 			if err != nil {
-				return topology{}, c.failure(ctx, "look at the cluster "+p.Cluster, err)
+				return topology{}, c.Failure(ctx, "look at the cluster "+p.Cluster+" by", err)
 			}
 			return t, nil
 		},
@@ -92,7 +92,7 @@ func (i instance) server() server {
 }
 
 // master is who is it, and which node said so.
-func (c *client) master(ctx context.Context, cluster string) (m instance, node string, err error) {
+func (c client) master(ctx context.Context, cluster string) (m instance, node string, err error) {
 	node, err = c.read(ctx, &m, "master", cluster)
 	if err == nil && (m.Key.String() == "" || m.ClusterName == "") {
 		err = fmt.Errorf("it names no master")
@@ -100,7 +100,7 @@ func (c *client) master(ctx context.Context, cluster string) (m instance, node s
 	return m, node, err
 }
 
-func (c *client) topology(ctx context.Context, cluster string) (topology, error) {
+func (c client) topology(ctx context.Context, cluster string) (topology, error) {
 	m, node, err := c.master(ctx, cluster)
 	if err != nil {
 		return topology{}, err
@@ -117,7 +117,7 @@ func (c *client) topology(ctx context.Context, cluster string) (topology, error)
 	return t, err
 }
 
-func (c *client) problems(ctx context.Context, node, cluster string) ([]problem, error) {
+func (c client) problems(ctx context.Context, node, cluster string) ([]problem, error) {
 	var e envelope
 	if err := c.ask(ctx, answerWithin, node, &e, "replication-analysis", cluster); err != nil {
 		return nil, err

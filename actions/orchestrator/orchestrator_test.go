@@ -11,7 +11,6 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/orchestrator"
-	"github.com/runbook-engine/runbook/internal/document"
 )
 
 func (s *standIn) address() string { return strings.TrimPrefix(s.URL, "http://") }
@@ -29,20 +28,7 @@ func config(t *testing.T, secret string) func(address string) string {
 
 func run(t *testing.T, connections, action, params string) (string, error) {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{orchestrator.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	a, _ := actions.NewCatalog(orchestrator.System(all)).Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
+	b := conformance.Bind(t, conformance.Open(t, orchestrator.System, connections), action, params)
 	raw, err := b.Run(t.Context(), "key", *b.OnlyTarget())
 	return string(raw), err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/restapi"
 )
 
 type takeoverParams struct {
@@ -44,14 +45,14 @@ func takeover(conns *actions.Connections) actions.Action {
 			}
 			master, err := c.takeover(ctx, p)
 			if err != nil {
-				return takeoverResult{}, c.failure(ctx, fmt.Sprintf("have %s of the cluster %s replaced", p.From, p.Cluster), err)
+				return takeoverResult{}, c.Failure(ctx, fmt.Sprintf("have %s of the cluster %s replaced by", p.From, p.Cluster), err)
 			}
 			return takeoverResult{master}, nil
 		},
 	})
 }
 
-func (c *client) takeover(ctx context.Context, p takeoverParams) (master string, err error) {
+func (c client) takeover(ctx context.Context, p takeoverParams) (master string, err error) {
 	m, node, err := c.master(ctx, p.Cluster)
 	if err != nil {
 		return "", err
@@ -100,17 +101,17 @@ func (p takeoverParams) path() []string {
 
 // replace returns when Orchestrator is done, or has given up. It asks one node
 // only, because one that does not answer may be at it.
-func (c *client) replace(ctx context.Context, node string, p takeoverParams) error {
+func (c client) replace(ctx context.Context, node string, p takeoverParams) error {
 	var done json.RawMessage
 	err := c.ask(ctx, time.Duration(p.Within), node, &done, p.path()...)
-	var no refused
+	var no restapi.Refused
 	if err != nil && !errors.As(err, &no) {
 		return actions.Ambiguous(err)
 	}
 	return err
 }
 
-func (c *client) await(ctx context.Context, p takeoverParams) (master string, err error) {
+func (c client) await(ctx context.Context, p takeoverParams) (master string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.Within))
 	defer cancel()
 	for {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/restapi"
 )
 
 type changeParams struct {
@@ -58,16 +59,16 @@ func change(conns *actions.Connections, name string, risk actions.Risk, doc stri
 				return changeResult{}, err
 			}
 			if err := c.change(ctx, p, ask); err != nil {
-				return changeResult{}, c.failure(ctx, fmt.Sprintf("make %s the leader of", p.Candidate), err)
+				return changeResult{}, c.Failure(ctx, fmt.Sprintf("make %s the leader of", p.Candidate), err)
 			}
 			return changeResult{Leader: p.Candidate}, nil
 		},
-		Limit: func(p changeParams) time.Duration { return time.Duration(p.Within) + 4*answerWithin },
+		Limit: func(p changeParams) time.Duration { return 2*time.Duration(p.Within) + maxMembers*restapi.AnswerWithin },
 	})
 }
 
-func (c *client) change(ctx context.Context, p changeParams, ask func(string, members) (string, any, error)) error {
-	m, err := c.members(ctx)
+func (c client) change(ctx context.Context, p changeParams, ask func(string, members) (string, any, error)) error {
+	m, node, err := c.members(ctx)
 	if err != nil || m.leads() == p.Candidate {
 		return err
 	}
@@ -75,32 +76,28 @@ func (c *client) change(ctx context.Context, p changeParams, ask func(string, me
 	if err != nil {
 		return err
 	}
-	// Patroni answers when it is done, or when it gives up.
-	if err := c.post(ctx, time.Duration(p.Within), path, body); err != nil {
+	if err := c.post(ctx, time.Duration(p.Within), node, path, body); err != nil {
 		return err
 	}
 	return c.await(ctx, p)
 }
 
-// post asks the first member that answers at all.
-func (c *client) post(ctx context.Context, within time.Duration, path string, body any) error {
-	var failed []error
-	for _, base := range c.urls {
-		_, err := c.send(ctx, within, http.MethodPost, base, path, body)
-		var no refused
-		if err == nil || errors.As(err, &no) || ctx.Err() != nil {
-			return err
-		}
-		failed = append(failed, err)
+// post returns when Patroni is done, or gives up. It asks the member that has just
+// answered, and no other: one whose answer is lost may be at it.
+func (c client) post(ctx context.Context, within time.Duration, node, path string, body any) error {
+	_, err := c.Send(ctx, within, http.MethodPost, node, path, body)
+	var no restapi.Refused
+	if err != nil && !errors.As(err, &no) {
+		return actions.Ambiguous(err)
 	}
-	return errors.Join(failed...)
+	return err
 }
 
-func (c *client) await(ctx context.Context, p changeParams) error {
+func (c client) await(ctx context.Context, p changeParams) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.Within))
 	defer cancel()
 	for {
-		m, err := c.members(ctx)
+		m, _, err := c.members(ctx)
 		if err == nil && m.leads() == p.Candidate {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/internal/restapi"
 )
 
 type clusterParams struct {
@@ -60,15 +61,16 @@ func cluster(conns *actions.Connections) actions.Action {
 		Doc:     "Look at a cluster that Patroni looks after: who leads it, and how far behind the others are.",
 		Risk:    actions.ReadOnly,
 		Example: "{cluster: orders}",
+		Timeout: (maxMembers + 1) * restapi.AnswerWithin,
 		Target:  func(p clusterParams) string { return "cluster/" + cmp.Or(p.Cluster, "patroni") },
 		Run: func(ctx context.Context, _ actions.Key, _ actions.Target, p clusterParams) (members, error) {
 			c, err := api.Get(ctx, conns, p.Cluster)
 			if err != nil {
 				return members{}, err
 			}
-			m, err := c.members(ctx)
+			m, _, err := c.members(ctx)
 			if err != nil {
-				return members{}, c.failure(ctx, "look at", err)
+				return members{}, c.Failure(ctx, "look at", err)
 			}
 			m.Leader = m.leads()
 			return m, nil

@@ -6,16 +6,19 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/patroni"
-	"github.com/runbook-engine/runbook/internal/document"
 	lab "github.com/runbook-engine/runbook/internal/lab/patroni"
 )
 
@@ -75,21 +78,7 @@ func settled(t *testing.T, address string) string {
 
 func bind(t *testing.T, connections, action, params string) actions.Bound {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{patroni.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	a, _ := actions.NewCatalog(patroni.System(all)).Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return conformance.Bind(t, conformance.Open(t, patroni.System, connections), action, params)
 }
 
 func run(t *testing.T, connections, action, params string) (string, error) {
@@ -153,9 +142,41 @@ func TestPatroni(t *testing.T) {
 	if text, err := run(t, several, "patroni.cluster", "{}"); err != nil || !strings.Contains(text, `"leader":"m0"`) {
 		t.Errorf("with a member that is gone it gives %s, %v", text, err)
 	}
+	// One whose answer is lost may be at it: nobody else is asked.
+	front := &droppingPosts{behind: address}
+	s := httptest.NewServer(front)
+	t.Cleanup(s.Close)
+	_, err = run(t, strings.Replace(connections(address), "urls: [", "urls: ['"+s.URL+"', ", 1), "patroni.switchover", "{candidate: m1, within: 5s}")
+	if err == nil || actions.ClassOf(err) != actions.ClassAmbiguous || front.dropped.Load() != 1 || settled(t, address) != "m0" {
+		t.Errorf("with an answer that is lost it fails as %s with %v", actions.ClassOf(err), err)
+	}
+	// Who does not answer when it is looked at is not asked to change anything.
+	front.dropped.Store(0)
+	front.all = true
+	_, err = run(t, strings.Replace(connections(address), "urls: [", "urls: ['"+s.URL+"', ", 1), "patroni.switchover", "{candidate: nobody}")
+	if fails(t, err, `patroni "orders"`); front.dropped.Load() != 0 {
+		t.Errorf("it was asked %d times to change who leads", front.dropped.Load())
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := bind(t, several, "patroni.cluster", "{}").Run(ctx, "key", actions.Target{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled, it gives %v", err)
 	}
+}
+
+// droppingPosts passes on what reads, and loses the answers to what changes.
+type droppingPosts struct {
+	behind  string // a member
+	all     bool   // also what reads is lost
+	dropped atomic.Int32
+}
+
+func (d *droppingPosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		d.dropped.Add(1)
+	}
+	if d.all || r.Method == http.MethodPost {
+		panic(http.ErrAbortHandler)
+	}
+	httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: d.behind}).ServeHTTP(w, r)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/pgbouncer"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/lab/proxy"
 )
@@ -147,19 +146,7 @@ func TestActionsConform(t *testing.T) {
 
 func (w *world) act(t *testing.T, action, params string) (map[string]any, error) {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(w.config(t)(w.pooler.Address())))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{pgbouncer.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	a, _ := actions.NewCatalog(pgbouncer.System(all)).Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
+	b := conformance.Bind(t, conformance.Open(t, pgbouncer.System, w.config(t)(w.pooler.Address())), action, params)
 	raw, err := b.Run(t.Context(), "key", *b.OnlyTarget())
 	var result map[string]any
 	if err == nil {

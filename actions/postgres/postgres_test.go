@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/postgres"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab"
 )
 
@@ -103,16 +103,7 @@ func asEngine(passwordFile string) func(address string) string {
 // open are the actions over the connections of a config.
 func open(t testing.TB, connections string) *actions.Catalog {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{postgres.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	return actions.NewCatalog(postgres.System(all))
+	return conformance.Open(t, postgres.System, connections)
 }
 
 func engine(t testing.TB, server *lab.Postgres) *actions.Catalog {
@@ -122,12 +113,7 @@ func engine(t testing.TB, server *lab.Postgres) *actions.Catalog {
 
 func bind(t testing.TB, catalog *actions.Catalog, action, params string) actions.Bound {
 	t.Helper()
-	a, _ := catalog.Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return conformance.Bind(t, catalog, action, params)
 }
 
 // fails wants an error of a class that says something.

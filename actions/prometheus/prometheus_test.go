@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/prometheus"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab"
 )
 
@@ -71,20 +71,7 @@ func withToken(tokenFile string) func(address string) string {
 // bind is prometheus.query over the connections of a config.
 func bind(t *testing.T, connections, params string) actions.Bound {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{prometheus.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	b, problems := prometheus.System(all).Actions[0].Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return conformance.Bind(t, conformance.Open(t, prometheus.System, connections), "prometheus.query", params)
 }
 
 func run(t *testing.T, connections, params string) (string, error) {

@@ -14,8 +14,8 @@ import (
 	driver "github.com/redis/go-redis/v9"
 
 	"github.com/runbook-engine/runbook/actions"
+	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/redis"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
@@ -184,26 +184,12 @@ func root(t testing.TB, address, name string) *driver.Client {
 
 func open(t testing.TB, connections string) *actions.Catalog {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(connections))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	all, problems := actions.NewConnections([]*actions.ConnectionKind{redis.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(all.Close)
-	return actions.NewCatalog(redis.System(all))
+	return conformance.Open(t, redis.System, connections)
 }
 
 func bind(t testing.TB, catalog *actions.Catalog, action, params string) actions.Bound {
 	t.Helper()
-	a, _ := catalog.Get(action)
-	b, problems := a.Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return conformance.Bind(t, catalog, action, params)
 }
 
 func eventually(t testing.TB, what string, check func() bool) {

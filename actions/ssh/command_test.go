@@ -22,7 +22,6 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/ssh"
-	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/lab/programs"
 )
@@ -147,19 +146,7 @@ func TestCommandConforms(t *testing.T) {
 
 func run(t testing.TB, config, params string) (map[string]any, error) {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(config))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	conns, problems := actions.NewConnections([]*actions.ConnectionKind{ssh.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conns.Close)
-	b, problems := ssh.System(conns).Actions[0].Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
+	b := conformance.Bind(t, conformance.Open(t, ssh.System, config), "ssh.command", params)
 	text, err := b.Run(t.Context(), "key", *b.OnlyTarget())
 	if err != nil {
 		return nil, err

@@ -18,7 +18,6 @@ import (
 	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/conformance"
 	"github.com/runbook-engine/runbook/actions/systemd"
-	"github.com/runbook-engine/runbook/internal/document"
 )
 
 const script = `#!/bin/sh
@@ -95,19 +94,7 @@ func TestRestartConforms(t *testing.T) {
 
 func bind(t testing.TB, s standIn, params string) actions.Bound {
 	t.Helper()
-	nodes, problems := document.Parse("connections.yaml", []byte(s.config()))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	conns, problems := actions.NewConnections([]*actions.ConnectionKind{systemd.System(nil).Connection}, nodes[0])
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	b, problems := systemd.System(conns).Actions[0].Bind([]byte(params))
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return conformance.Bind(t, conformance.Open(t, systemd.System, s.config()), "systemd.restart", params)
 }
 
 func run(t testing.TB, s standIn, params string) (restarts int, err error) {

@@ -17,7 +17,7 @@ const module = "github.com/runbook-engine/runbook/"
 // layer or below it, and nothing above.
 var layers = [][]string{
 	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "internal/argv", "deploy", "deploy/*"},
-	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/ledger"},
+	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/restapi", "internal/ledger"},
 	{"actions/*", "internal/artefact", "chaos", "runbooks", "runbooks/*",
 		"chaos/backstop", "chaos/conformance", "chaos/conformance/*", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},
 	{"actions/std", "internal/run", "chaos/std", "chaos/gameday", "chaos/gameday/*"},
