@@ -108,7 +108,9 @@ func TestEachKindOfWorkload(t *testing.T) {
 		if now := real.Pods(t, namespace, pods); len(now) > 0 && now[0].Annotations["kubectl.kubernetes.io/restartedAt"] == "" {
 			t.Errorf("%s was not restarted", what)
 		}
-		if way := run(t, bind(t, action(t, "kubernetes.rollout_undo"), params), "run/2"); way["from"] != 2.0 || way["to"] != 1.0 {
+		_, err := tryRun(t, bind(t, action(t, "kubernetes.rollout_undo"), params), "run/2")
+		refused(t, err, actions.ClassPermanent, "there is no revision before 2 but for restarts")
+		if way := run(t, bind(t, action(t, "kubernetes.rollout_undo"), strings.Replace(params, "}", ", revision: 1}", 1)), "run/2"); way["from"] != 2.0 || way["to"] != 1.0 {
 			t.Errorf("%s was undone as %v", what, way)
 		}
 		run(t, wait, "")
@@ -212,11 +214,14 @@ func TestWhereAnUndoGoes(t *testing.T) {
 		setImage(t, namespace, "orders", image)
 		real.AwaitAvailable(t, namespace, "orders")
 	}
+	run(t, bind(t, action(t, "kubernetes.rollout_restart"), "{namespace: "+namespace+", deployment: orders}"), "run/1")
+	real.AwaitAvailable(t, namespace, "orders")
 	_, err = undo("run/1", ", revision: 7")
-	refused(t, err, actions.ClassPermanent, "can not go back to revision 7; there are [1 2 3]")
-	_, err = undo("run/1", ", revision: 3")
+	refused(t, err, actions.ClassPermanent, "can not go back to revision 7; there are [1 2 3 4]")
+	_, err = undo("run/1", ", revision: 4")
 	refused(t, err, actions.ClassPermanent, "the last is the current one")
-	if way, err := undo("run/1", ""); err != nil || way["from"] != 3.0 || way["to"] != 2.0 {
+	// Revision 3 is the current one before its restart.
+	if way, err := undo("run/1", ""); err != nil || way["from"] != 4.0 || way["to"] != 2.0 {
 		t.Fatalf("%v (%v)", way, err)
 	}
 	now := real.AwaitAvailable(t, namespace, "orders")
@@ -226,9 +231,9 @@ func TestWhereAnUndoGoes(t *testing.T) {
 	if _, hashed := now.Spec.Template.Labels["pod-template-hash"]; hashed {
 		t.Errorf("the template has the label of a ReplicaSet: %v", now.Spec.Template.Labels)
 	}
-	// Revision 2 is now 4, and the one before it is what the undo left behind.
+	// Revision 2 is now 5, and the one before it is what the undo left behind.
 	_, err = undo("run/2", "")
-	refused(t, err, actions.ClassPermanent, "the revision before the current one is 3, which an earlier run left behind")
+	refused(t, err, actions.ClassPermanent, "the revision before the current one is 4, which an earlier run left behind")
 	if way, err := undo("run/2", ", revision: 1"); err != nil || way["to"] != 1.0 {
 		t.Errorf("%v (%v)", way, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,7 +23,8 @@ import (
 // current one.
 type history map[int]map[string]any
 
-// back is the way to a revision; to the one before the current when it is 0.
+// back is the way to a revision; when it is 0, to the one before the current that
+// differs from it in more than a restart.
 // That one must not be one that an earlier undo left behind: two runs would
 // else bring back what the first of them had removed.
 func (h history) back(wanted int, o *unstructured.Unstructured) (way undoResult, err error) {
@@ -40,16 +42,37 @@ func (h history) back(wanted int, o *unstructured.Unstructured) (way undoResult,
 		}
 		return way, nil
 	}
-	if len(revisions) == 1 {
-		return way, fmt.Errorf("there is no revision before %d: it is the first, or none was kept (revisionHistoryLimit)", way.From)
+	if way.To = h.before(revisions); way.To == 0 {
+		return way, fmt.Errorf("there is no revision before %d but for restarts: it is the first, or none was kept (revisionHistoryLimit)", way.From)
 	}
-	way.To = revisions[len(revisions)-2]
 	for _, note := range cluster.Noted(o, undosAnnotation) {
 		if strings.HasPrefix(note, fmt.Sprintf("%d>", way.To)) {
 			return way, fmt.Errorf("the revision before the current one is %d, which an earlier run left behind; set revision if it is meant", way.To)
 		}
 	}
 	return way, nil
+}
+
+// before is the newest revision with another template than the current one; 0 when
+// there is none. A restart makes a revision too, to which nobody wants to go back.
+func (h history) before(revisions []int) int {
+	current := unrestarted(h[revisions[len(revisions)-1]])
+	for _, r := range slices.Backward(revisions[:len(revisions)-1]) {
+		if !equality.Semantic.DeepEqual(unrestarted(h[r]), current) {
+			return r
+		}
+	}
+	return 0
+}
+
+// unrestarted is a template as it was before any restart.
+func unrestarted(template map[string]any) map[string]any {
+	template = runtime.DeepCopyJSON(template)
+	unstructured.RemoveNestedField(template, "metadata", "annotations", restartedAt)
+	if left, _, _ := unstructured.NestedMap(template, "metadata", "annotations"); len(left) == 0 {
+		unstructured.RemoveNestedField(template, "metadata", "annotations")
+	}
+	return template
 }
 
 func historyOf(ctx context.Context, c cluster.Client, w workload, now *unstructured.Unstructured) (history, error) {

@@ -65,6 +65,9 @@ func (s system) rolloutRestartAction() actions.Action {
 	})
 }
 
+// restartedAt is what kubectl sets.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
 const timeForm = "2006-01-02T15:04:05.000Z07:00"
 
 // rolloutRestart notes the restart on the workload and not on its template, so
@@ -78,7 +81,7 @@ func (s system) rolloutRestart(ctx context.Context, c cluster.Client, key action
 				return "", actions.Permanent(c.Errorf("restart %s: %w", w.id(), err))
 			}
 			at := s.Now().UTC().Format(timeForm)
-			return at, unstructured.SetNestedField(o.Object, at, "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt") // what kubectl sets
+			return at, unstructured.SetNestedField(o.Object, at, "spec", "template", "metadata", "annotations", restartedAt)
 		},
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ type undoParams struct {
 	Deployment  string `json:"deployment,omitempty" optional:"true" pattern:"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$" max:"253" doc:"Deployment that is meant. Exactly one of deployment, statefulset and daemonset is given." example:"orders-api"`
 	StatefulSet string `json:"statefulset,omitempty" optional:"true" pattern:"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$" max:"253" doc:"StatefulSet that is meant, instead of a Deployment."`
 	DaemonSet   string `json:"daemonset,omitempty" optional:"true" pattern:"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$" max:"253" doc:"DaemonSet that is meant, instead of a Deployment."`
-	Revision    int    `json:"revision,omitempty" optional:"true" min:"1" doc:"Revision to go back to, as kubectl rollout history shows it; the one before the current unless set."`
+	Revision    int    `json:"revision,omitempty" optional:"true" min:"1" doc:"Revision to go back to, as kubectl rollout history shows it; unless set, the one before the current, restarts left out."`
 	AllowSystem bool   `json:"allow_system_namespace" default:"false" doc:"Allow the namespaces of the cluster itself: kube-system and all others that begin with kube-."`
 }
 
