@@ -1,12 +1,14 @@
 package kubernetes
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -63,12 +65,24 @@ func TestADrainMovesPodsAndLeavesWhatBelongsToTheNode(t *testing.T) {
 	real.Deploy(t, namespace, "web", 2, func(d *appsv1.Deployment) { prefer(d, node) })
 	set(t, namespace, appsv1.RollingUpdateStatefulSetStrategyType, tolerant)
 	run(t, bind(t, action(t, "kubernetes.rollout_status"), "{namespace: "+namespace+", daemonset: agent, wait: 1m}"), "")
+	here := func(p *corev1.Pod) { p.Spec.NodeName = node }
+	addPod(t, namespace, "static", testcluster.Image, here, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} })
+	addPod(t, namespace, "ended", testcluster.Image, here)
+	awaitPods(t, namespace, "app=ended", "the pod to run", func(pods []corev1.Pod) error {
+		if len(pods) != 1 || pods[0].Status.Phase != corev1.PodRunning {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	if _, err := real.Set.CoreV1().Pods(namespace).Patch(t.Context(), "ended", types.MergePatchType, []byte(`{"status":{"phase":"Succeeded"}}`), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
 	onIt := len(runningOn(t, namespace, "app=web", node))
 	result := run(t, bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 1m}"), "run/1")
 	if onIt == 0 || result["evicted"].(float64) < float64(onIt) {
 		t.Errorf("%v of %d", result, onIt)
 	}
-	if left := runningOn(t, namespace, "", node); len(left) != 1 || !strings.HasPrefix(left[0], "agent-") {
+	if left := runningOn(t, namespace, "", node); len(left) != 3 || !strings.HasPrefix(left[0], "agent-") || left[1] != "ended" || left[2] != "static" {
 		t.Errorf("%v are left", left)
 	}
 	real.AwaitAvailable(t, namespace, "web")
@@ -100,7 +114,12 @@ func TestADrainThatABudgetHoldsBackSaysWhichPodsAreLeft(t *testing.T) {
 	namespace, node := real.Namespace(t), addNode(t)
 	real.Deploy(t, namespace, "web", 2, onNode(node))
 	real.Budget(t, namespace, "web", intstr.FromInt32(2))
-	_, err := tryRun(t, bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 2s}"), "run/1")
+	b := bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 2s}")
+	refused(t, b.Accepts(t.Context(), onlyTarget(t, b)), actions.ClassTransient, "disruption budget web needs 2 healthy pods and has 2")
+	if !strings.HasPrefix(nodeState(t, node), "false") {
+		t.Errorf("a dry run made it %s", nodeState(t, node))
+	}
+	_, err := tryRun(t, b, "run/1")
 	refused(t, err, actions.ClassPermanent, "drain node "+node+": after 2s 2 pods are left: "+namespace+"/web-", "disruption budget web needs 2 healthy pods and has 2")
 	if len(runningOn(t, namespace, "app=web", node)) != 2 {
 		t.Errorf("%s", podsThere(t, namespace))
@@ -126,6 +145,10 @@ func TestADrainRefusesWhatWouldBeLostBeforeItChangesAnything(t *testing.T) {
 		refused(t, err, actions.ClassPermanent, why)
 		if !strings.HasPrefix(nodeState(t, node), "false") || len(runningOn(t, namespace, "", node)) != 1 {
 			t.Errorf("%s: the node is %s", why, nodeState(t, node))
+		}
+		run(t, bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 1m, allow_unmanaged: true, allow_local_data: true}"), "run/2")
+		if left := runningOn(t, namespace, "", node); len(left) > 0 {
+			t.Errorf("%s: that was allowed, and %v are left", why, left)
 		}
 	}
 }

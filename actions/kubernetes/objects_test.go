@@ -237,6 +237,49 @@ func TestOnlyWhatTheConnectionAllowsIsPatched(t *testing.T) {
 	}
 }
 
+// The way of clients to a primary, where a Service is that.
+func TestClientsAreLedToAnotherPodByTheirService(t *testing.T) {
+	t.Parallel()
+	namespace := real.Namespace(t)
+	for _, name := range []string{"orders-a", "orders-b"} {
+		addPod(t, namespace, name, testcluster.Image, func(p *corev1.Pod) { p.Labels["server"] = name })
+	}
+	if _, err := real.Set.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "orders-db"},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "orders", "server": "orders-a"}, Ports: []corev1.ServicePort{{Port: 5432}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitServed(t, namespace, "orders-db", "orders-a")
+	b := bind(t, actionOver(t, "{kubeconfig: '"+real.Kubeconfig()+"', patch: [{resource: services, namespaces: ['test-*'], fields: [/spec/selector]}]}", "kubernetes.patch", time.Now),
+		"{namespace: "+namespace+", resource: services.v1., name: orders-db, merge: {spec: {selector: {server: orders-b}}}}")
+	if result := run(t, b, "run/1"); result["changed"] != true {
+		t.Errorf("%v", result)
+	}
+	awaitServed(t, namespace, "orders-db", "orders-b")
+}
+
+// awaitServed waits until a Service leads to one pod.
+func awaitServed(t *testing.T, namespace, service, pod string) {
+	t.Helper()
+	testcluster.Eventually(t, service+" to lead to "+pod, func() error {
+		slices, err := real.Set.DiscoveryV1().EndpointSlices(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service})
+		if err != nil {
+			return err
+		}
+		var led []string
+		for _, slice := range slices.Items {
+			for _, e := range slice.Endpoints {
+				led = append(led, e.TargetRef.Name)
+			}
+		}
+		if fmt.Sprint(led) != fmt.Sprint([]string{pod}) {
+			return fmt.Errorf("it leads to %v", led)
+		}
+		return nil
+	})
+}
+
 func TestWhatADescriptionHolds(t *testing.T) {
 	namespace := real.Namespace(t)
 	// A node that another test has lost serves no logs.

@@ -46,6 +46,15 @@ func TestADryRunTellsWhatTheServerWouldRefuse(t *testing.T) {
 	}
 }
 
+// Whatever changes something can be rehearsed.
+func TestEveryActionThatWritesAsksTheServerFirst(t *testing.T) {
+	for _, a := range System(nil).Actions {
+		if a.Risk != actions.ReadOnly && !a.Asks() {
+			t.Errorf("a dry run of %s asks nobody", a.Name)
+		}
+	}
+}
+
 func TestARehearsalThatIsNotAnsweredIsNotAmbiguous(t *testing.T) {
 	b := bind(t, actionOver(t, "{kubeconfig: '"+real.KubeconfigAt(t, "127.0.0.1:1")+"'}", "kubernetes.scale", time.Now), "{namespace: shop, deployment: web, replicas: 3}")
 	refused(t, b.Accepts(t.Context(), actions.Target{}), actions.ClassTransient, "connection refused")
