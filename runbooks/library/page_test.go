@@ -22,9 +22,16 @@ func index(set *runbooks.Set) string {
 	b.WriteString("They stand in [`runbooks/library`](../../runbooks/library), with their unit tests beside them. Copy those that fit, and\n")
 	b.WriteString("change their thresholds to yours.\n\n| runbook | by itself | what it does |\n|---|---|---|\n")
 	for _, rb := range set.All() {
-		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s |\n", rb.Runbook, rb.Runbook, rb.Autonomy.Level, rb.Summary)
+		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s |\n", rb.Runbook, rb.Runbook, byItself(rb), rb.Summary)
 	}
 	return b.String()
+}
+
+func byItself(rb *runbooks.Runbook) string {
+	if a := rb.Guards.Approve; a != nil && rb.Autonomy.Level == runbooks.Auto {
+		return fmt.Sprintf("auto; asks before what is %s", a.At)
+	}
+	return string(rb.Autonomy.Level)
 }
 
 func page(rb *runbooks.Runbook, known map[string]rule, tests []*unittest.Tested) string {
