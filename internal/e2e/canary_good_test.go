@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,10 +10,17 @@ import (
 	"net/http/httputil"
 	"net/http/pprof"
 	"net/url"
+	"path/filepath"
+	"syscall"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/runbook-engine/runbook/internal/lab"
+	processes "github.com/runbook-engine/runbook/internal/lab/child"
+	"github.com/runbook-engine/runbook/internal/lab/programs"
 	"github.com/runbook-engine/runbook/internal/lab/proxy"
+	"github.com/runbook-engine/runbook/internal/testcluster"
 )
 
 // Systems that let us in and do as they are asked: the credentials are used, and
@@ -32,6 +40,7 @@ func TestNoCredentialIsKeptOfWhatSucceeds(t *testing.T) {
 	profiles := v.demands("Bearer ", "pprof", http.HandlerFunc(pprof.Index))
 	flags := v.demands("", "http", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	v.keeps(true,
+		call{"redis", "{address: '" + v.redis() + "', username: default, password_file: " + v.kept("redis") + "}", "redis.info", "{redis: redis}"},
 		call{"postgres", fmt.Sprintf("{host: %s, port: %s, user: engine, password_file: %s, database: postgres, sslmode: disable}", host, port, v.kept("postgres")), "postgres.query", "{database: postgres, query: SELECT 1}"},
 		call{"pgbouncer", pooler, "pgbouncer.pool", "{pooler: pgbouncer, database: orders}"},
 		call{"prometheus", "{url: '" + metrics + "', bearer_token_file: " + v.kept("prometheus") + "}", "prometheus.query", "{query: vector(1)}"},
@@ -68,6 +77,45 @@ func (v *vault) databases() (host, port, pooler string) {
 	v.t.Cleanup(func() { _ = bouncer.Close() })
 	_, at, _ := net.SplitHostPort(bouncer.Address())
 	return host, port, "{host: 127.0.0.1, port: " + at + ", user: engine, password_file: " + v.kept("pgbouncer") + "}"
+}
+
+// redis is the address of a Redis.
+func (v *vault) redis() (address string) {
+	v.t.Helper()
+	program, err := programs.Redis.Find()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	secret, dir := v.secret("redis"), v.t.TempDir()
+	server, err := processes.RunOnFreePorts(v.t.Context(), 1, func(ports []int) processes.Program {
+		address = processes.Address(ports[0])
+		file := secretFile(v.t, dir, "redis.conf", fmt.Sprintf("port %d\nbind 127.0.0.1\nrequirepass %s\nsave \"\"\n", ports[0], secret))
+		return processes.Program{
+			Name: "redis-server", Path: program, Args: []string{file}, Dir: dir, Log: filepath.Join(dir, "log"), Stop: syscall.SIGTERM, Orphan: syscall.SIGKILL,
+			Ready: func(ctx context.Context) error {
+				conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+				if err == nil {
+					err = conn.Close()
+				}
+				return err
+			},
+		}
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { _ = server.Kill() })
+	return address
+}
+
+// noTokenIsKept is the same of a cluster, which hands out its tokens itself.
+func noTokenIsKept(t *testing.T, cluster *testcluster.Cluster) {
+	namespace := cluster.Namespace(t)
+	cluster.Deploy(t, namespace, "orders", 1)
+	account := cluster.Account(t, namespace, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "patch"}})
+	v := newVault(t)
+	v.canaries = []string{account.Token}
+	v.keeps(true, call{"kubernetes", "{kubeconfig: " + account.Kubeconfig + "}", "kubernetes.rollout_restart", "{namespace: " + namespace + ", deployment: orders}"})
 }
 
 // demands is the address of a server that lets in who brings the secret.

@@ -33,7 +33,7 @@ func runStandin(kubeconfig string) error {
 		return err
 	}
 	settings.QPS, settings.Burst = 1000, 1000
-	if _, err := standin.Start(ctx, settings, "NetworkChaos"); err != nil {
+	if _, err := standin.Start(ctx, settings, "NetworkChaos", "PodChaos"); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -185,9 +185,9 @@ func (w *ward) withoutEnd() {
 	}
 }
 
-// Of three healers each one alone ends every fault within its bound: the others
-// can not.
-func TestEachHealerAlone(t *testing.T) {
+// One cluster, with Chaos Mesh, serves all of these. Of three healers each one alone
+// ends every fault within its bound: the others can not.
+func TestOnACluster(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "healers-")
 	if err != nil {
@@ -199,13 +199,15 @@ func TestEachHealerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cluster.Stop() })
-	cluster.Install(t, "networkchaos.chaos-mesh.org", "podnetworkchaos.chaos-mesh.org")
+	cluster.Install(t, "networkchaos.chaos-mesh.org", "podnetworkchaos.chaos-mesh.org", "podchaos.chaos-mesh.org")
 	spawn(t, filepath.Join(dir, "standin.log"), beStandin, cluster.Kubeconfig())
 	postgres, err := lab.StartPostgres(t.Context(), t.TempDir(), lab.PostgresOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = postgres.Close() })
+	t.Run("a pod is killed", func(t *testing.T) { podKilled(t, cluster) })
+	t.Run("no token is kept", func(t *testing.T) { noTokenIsKept(t, cluster) })
 	t.Run("workflow", func(t *testing.T) { workflowAlone(t, cluster, postgres) })
 	t.Run("janitor", func(t *testing.T) { janitorAlone(t, cluster, postgres) })
 	// The last: its experiment is left for an engine to delete.
