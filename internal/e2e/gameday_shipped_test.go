@@ -23,7 +23,7 @@ import (
 // engine's toxiproxy, beside the runbook that could promote it.
 func TestACutReplicationIsNoDeadPrimary(t *testing.T) {
 	t.Parallel()
-	pair, err := lab.StartPostgresPair(t.Context(), t.TempDir(), lab.PostgresPairOptions{Settings: map[string]string{"wal_retrieve_retry_interval": "500ms"}})
+	pair, err := lab.StartPostgresPair(t.Context(), t.TempDir(), lab.PostgresPairOptions{Settings: map[string]string{"wal_receiver_timeout": "1s", "wal_retrieve_retry_interval": "500ms"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestACutReplicationIsNoDeadPrimary(t *testing.T) {
 		config += fmt.Sprintf("  %s: {postgres: {host: %s, port: %s, user: engine, password_file: %s, database: postgres, sslmode: disable}}\n", name, host, port, password)
 	}
 	alerts := startAlertmanager(t, lab.AlertmanagerOptions{})
-	config += fmt.Sprintf("  orders-replication: {toxiproxy: {listen: '%s', upstream: '%s'}}\n  alerts: {alertmanager: {url: '%s'}}\nalertmanagers: [alerts]\n", way, pair.Primary.Address(), alerts.URL)
+	config += fmt.Sprintf("  edge: {haproxy: {address: '127.0.0.1:1'}}\n  fence: {exec: {allow: [{argv: [/usr/local/sbin/fence-postgres, 'orders-[ab]']}]}}\n  orders-replication: {toxiproxy: {listen: '%s', upstream: '%s'}}\n  alerts: {alertmanager: {url: '%s'}}\nalertmanagers: [alerts]\n", way, pair.Primary.Address(), alerts.URL)
 	x := &theatre{host: newHost(t, config, shipped(t, "primary-down.yaml", nil))}
 	x.host.write("books/cut.gameday.yaml", strings.ReplaceAll(shipped(t, "primary-down.gameday.yaml", map[string]string{"hold: 5s": "hold: 1s"}), "90s", "4s"))
 	x.host.start()
@@ -88,7 +88,7 @@ func podKilled(t *testing.T, cluster *testcluster.Cluster) {
 	namespace := cluster.Namespace(t)
 	cluster.Deploy(t, namespace, "orders-api", 2, func(d *appsv1.Deployment) { d.Spec.MinReadySeconds = 2 })
 	alerts := startAlertmanager(t, lab.AlertmanagerOptions{})
-	x := &theatre{host: newHost(t, fmt.Sprintf("connections:\n  prod: {kubernetes: {kubeconfig: %q}}\n  alerts: {alertmanager: {url: '%s'}}\nalertmanagers: [alerts]\n", cluster.Kubeconfig(), alerts.URL),
+	x := &theatre{host: newHost(t, fmt.Sprintf("connections:\n  prod: {kubernetes: {kubeconfig: %q}}\n  metrics: {prometheus: {url: 'http://127.0.0.1:1'}}\n  alerts: {alertmanager: {url: '%s'}}\nalertmanagers: [alerts]\n", cluster.Kubeconfig(), alerts.URL),
 		shipped(t, "pod-crash-loop.yaml", nil))}
 	x.host.write("books/pod.gameday.yaml", strings.NewReplacer("namespace: shop", "namespace: "+namespace, "[shop]", "["+namespace+"]", "hold: 10s", "hold: 2s").Replace(shipped(t, "pod-crash-loop.gameday.yaml", nil)))
 	x.host.start()
