@@ -56,7 +56,7 @@ func mesh(t testing.TB) *standin.Controller {
 		}
 		cluster.Install(t, names...)
 		var err error
-		if controller, err = standin.Start(context.Background(), cluster.Config, kinds...); err != nil {
+		if controller, err = standin.Start(context.Background(), cluster.Config, "", kinds...); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,30 +25,46 @@ faults: [{id: way, inject: toxiproxy.black_hole, with: {proxy: own}, for: 5m}]
 expect: {alert: {matchers: ['alertname="Never"'], within: 4m}}
 `
 
+// abortStages is how many drills go on at a time, each with an engine of its own:
+// a drill begins in systems without any other fault.
+const abortStages = 4
+
 // BenchmarkAbort is the time from the reason to stop a drill until its healing is
 // issued: a person stops it, a real alert comes by the webhook, or a probe was not
 // good for too long, which is counted from the moment it was.
 func BenchmarkAbort(b *testing.B) {
-	s := newStage(b, "")
-	s.write("books/stopped.gameday.yaml", fmt.Sprintf(abortDrill, "stopped", "4m"))
-	s.write("books/breached.gameday.yaml", fmt.Sprintf(abortDrill, "breached", "2s"))
-	s.start()
-	b.Run("person", func(b *testing.B) { s.benchmarkAbort(b, "stopped", s.stopByHand) })
-	b.Run("alert", func(b *testing.B) { s.benchmarkAbort(b, "stopped", s.raiseReal) })
-	b.Run("probe", func(b *testing.B) { s.benchmarkAbort(b, "breached", nil) })
+	free := make(chan *stage, abortStages)
+	for range abortStages {
+		s := newStage(b, "", "")
+		s.write("books/stopped.gameday.yaml", fmt.Sprintf(abortDrill, "stopped", "4m"))
+		s.write("books/breached.gameday.yaml", fmt.Sprintf(abortDrill, "breached", "2s"))
+		s.start()
+		free <- s
+	}
+	b.Run("person", func(b *testing.B) { benchmarkAbort(b, free, "stopped", (*stage).stopByHand) })
+	b.Run("alert", func(b *testing.B) { benchmarkAbort(b, free, "stopped", (*stage).raiseReal) })
+	b.Run("probe", func(b *testing.B) { benchmarkAbort(b, free, "breached", nil) })
 }
 
-func (s *stage) benchmarkAbort(b *testing.B, drill string, stop func(id string) time.Time) {
+func benchmarkAbort(b *testing.B, free chan *stage, drill string, stop func(s *stage, id string) time.Time) {
+	var mu sync.Mutex
 	var took []time.Duration
-	for b.Loop() {
-		d, reason := s.abortOne(drill, stop)
-		took = append(took, d.Evidence.Injections[0].HealIssued.Sub(reason))
-	}
+	b.SetParallelism(abortStages)
+	b.RunParallel(func(more *testing.PB) {
+		for more.Next() {
+			s := <-free
+			d, reason := s.abortOne(drill, stop)
+			free <- s
+			mu.Lock()
+			took = append(took, d.Evidence.Injections[0].HealIssued.Sub(reason))
+			mu.Unlock()
+		}
+	})
 	slices.Sort(took)
 	report(b, "", took)
 }
 
-func (s *stage) abortOne(drill string, stop func(id string) time.Time) (d drills.Drill, reason time.Time) {
+func (s *stage) abortOne(drill string, stop func(s *stage, id string) time.Time) (d drills.Drill, reason time.Time) {
 	s.t.Helper()
 	s.shop.use(s.own, "", 0)
 	o := watchWay(s.own, false)
@@ -62,7 +80,8 @@ func (s *stage) abortOne(drill string, stop func(id string) time.Time) (d drills
 	if !s.until(time.Now().Add(time.Minute), o.ill) {
 		s.t.Fatal("there is no fault")
 	}
-	reason = stop(started.ID)
+	time.Sleep(rand.N(time.Second)) // at any moment between two looks
+	reason = stop(s, started.ID)
 	return s.ending(started.ID), reason
 }
 

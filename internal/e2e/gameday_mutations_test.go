@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client/silence"
 	"github.com/prometheus/alertmanager/api/v2/models"
 
+	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/chaos/gameday/verdict"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/workflows/drills"
@@ -32,6 +33,7 @@ type mutation struct {
 	// sees is called again and again while the drill goes on.
 	sees      func(x *stand, d drills.Drill)
 	book, day string // instead of the usual ones
+	control   gameday.ControlRun
 	want      verdict.Name
 	code      string // of one of the reasons; several where it depends on what comes first
 }
@@ -54,12 +56,23 @@ func mutations() []mutation {
 	return all
 }
 
+// controls are the control runs of the same game day: of a drill in which nothing
+// is wrong they pass, and that is what they are there to tell.
+func controls() []mutation {
+	return []mutation{
+		{name: "a control run without the fault", control: gameday.NoFault, want: verdict.Passed, code: "passed"},
+		{name: "a control run without the remedy", control: gameday.NoRemedy, want: verdict.Passed, code: "passed"},
+		{name: "a control run without the remedy of a system that heals itself", world: healsItself, control: gameday.NoRemedy,
+			want: verdict.Failed, code: "control_recovered"},
+	}
+}
+
 // A drill that would pass does not, as soon as anything of what it stands for is
 // not so.
 func TestNoMutationPasses(t *testing.T) {
 	t.Parallel()
 	x := newStand(t)
-	for _, m := range mutations() {
+	for _, m := range slices.Concat(mutations(), controls()) {
 		if m.brief || os.Getenv(allMutations) != "" {
 			t.Run(m.name, func(t *testing.T) { x.plays(t, m) })
 		}
@@ -78,7 +91,7 @@ func (x *stand) plays(t *testing.T, m mutation) {
 		defer m.world(t, x)()
 	}
 	began := time.Now()
-	d := x.seen(t, m.sees)
+	d := x.seen(t, m)
 	t.Logf("%s: %s %v (%s)", m.name, d.Verdict.Verdict, codes(d), time.Since(began).Round(time.Second))
 	if d.Verdict.Verdict != m.want || !slices.ContainsFunc(codes(d), func(c string) bool { return strings.Contains(m.code, c) }) {
 		t.Errorf("want %s with %s: %s", m.want, m.code, tell(d))
@@ -93,12 +106,15 @@ func codes(d drills.Drill) (all []string) {
 }
 
 func silenced(t *testing.T, x *stand) func() {
+	return hush(t, x.lab.Alertmanagers[0], "alertname", "DBPoolExhausted")
+}
+
+// hush silences the alerts with a label.
+func hush(t testing.TB, alerts *lab.Alertmanager, name, value string) (undo func()) {
 	t.Helper()
-	text, name, yes, no := "mutation", "alertname", true, false
-	value := "DBPoolExhausted"
+	text, yes, no := "test", true, false
 	from, to := strfmt.DateTime(time.Now()), strfmt.DateTime(time.Now().Add(time.Hour))
-	client := x.lab.Alertmanagers[0].API.Silence
-	made, err := client.PostSilences(silence.NewPostSilencesParamsWithContext(t.Context()).WithSilence(&models.PostableSilence{Silence: models.Silence{
+	made, err := alerts.API.Silence.PostSilences(silence.NewPostSilencesParamsWithContext(t.Context()).WithSilence(&models.PostableSilence{Silence: models.Silence{
 		Comment: &text, CreatedBy: &text, StartsAt: &from, EndsAt: &to,
 		Matchers: models.Matchers{{Name: &name, Value: &value, IsEqual: &yes, IsRegex: &no}},
 	}}))
@@ -106,7 +122,7 @@ func silenced(t *testing.T, x *stand) func() {
 		t.Fatal(err)
 	}
 	return func() {
-		if _, err := client.DeleteSilence(silence.NewDeleteSilenceParamsWithContext(t.Context()).WithSilenceID(strfmt.UUID(made.Payload.SilenceID))); err != nil {
+		if _, err := alerts.API.Silence.DeleteSilence(silence.NewDeleteSilenceParamsWithContext(t.Context()).WithSilenceID(strfmt.UUID(made.Payload.SilenceID))); err != nil {
 			t.Error(err)
 		}
 	}

@@ -86,6 +86,7 @@ func reach(t *testing.T, standby *lab.Postgres, from, to string) {
 // would see that it was away; it is available two seconds later.
 func podKilled(t *testing.T, cluster *testcluster.Cluster) {
 	namespace := cluster.Namespace(t)
+	startController(t, cluster, namespace)
 	cluster.Deploy(t, namespace, "orders-api", 2, func(d *appsv1.Deployment) { d.Spec.MinReadySeconds = 2 })
 	alerts := startAlertmanager(t, lab.AlertmanagerOptions{})
 	x := &theatre{host: newHost(t, fmt.Sprintf("connections:\n  prod: {kubernetes: {kubeconfig: %q}}\n  metrics: {prometheus: {url: 'http://127.0.0.1:1'}}\n  alerts: {alertmanager: {url: '%s'}}\nalertmanagers: [alerts]\n", cluster.Kubeconfig(), alerts.URL),

@@ -64,18 +64,18 @@ func quickRules(t *testing.T) string {
 }
 
 // seen plays the drill, and lets the mutation see it.
-func (x *stand) seen(t *testing.T, sees func(*stand, drills.Drill)) (d drills.Drill) {
+func (x *stand) seen(t *testing.T, m mutation) (d drills.Drill) {
 	t.Helper()
 	var started api.Started
-	if err := x.post("/api/v1/drills", api.Drill{Gameday: "mutated"}, &started); err != nil {
+	if err := x.post("/api/v1/drills", api.Drill{Gameday: "mutated", Control: m.control}, &started); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 3*time.Minute, "the drill to end", func() error {
 		if err := x.get("/api/v1/drills/"+started.ID, &d); err != nil {
 			return err
 		}
-		if sees != nil {
-			sees(x, d)
+		if m.sees != nil {
+			m.sees(x, d)
 		}
 		if d.Phase != drills.Ended {
 			return fmt.Errorf("it is %s", d.Phase)

@@ -12,43 +12,18 @@ import (
 	"testing"
 	"time"
 
-	cm "github.com/chaos-mesh/chaos-mesh/api/v1alpha1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/runbook-engine/runbook/chaos/chaosmesh/standin"
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/testcluster"
 )
 
-// runStandin plays the controller of Chaos Mesh in a process of its own.
-func runStandin(kubeconfig string) error {
-	ctx := untilAsked()
-	settings, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return err
-	}
-	settings.QPS, settings.Burst = 1000, 1000
-	if _, err := standin.Start(ctx, settings, "NetworkChaos", "PodChaos"); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
 // ward is a stage with one fault of each injector in it: on a toxiproxy-server, on
 // a process, in PostgreSQL and of Chaos Mesh.
 type ward struct {
 	*stage
-	lock      func() error // asks for the table
-	namespace string
-	mesh      dynamic.Interface
-	drill     string
-	deadline  time.Time
+	lock     func() error // asks for the table
+	drill    string
+	deadline time.Time
 }
 
 const wardDrill = `
@@ -65,29 +40,21 @@ limits: {namespaces: [%[2]s]}
 `
 
 const wardConnections = `  orders: {postgres: {dsn_file: %s}}
-  prod: {kubernetes: {kubeconfig: %q}}
 `
 
-func newWard(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Postgres, lasts time.Duration) *ward {
+// newWard has a database of its own, at the address of the server or of what
+// stands before it.
+func newWard(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Postgres, address string, lasts time.Duration) *ward {
 	t.Helper()
-	w := &ward{namespace: cluster.Namespace(t)}
-	cluster.Deploy(t, w.namespace, "orders", 1)
-	var err error
-	if w.mesh, err = dynamic.NewForConfig(cluster.Config); err != nil {
-		t.Fatal(err)
-	}
-	database := strings.ReplaceAll(w.namespace, "-", "_")
-	err = postgres.Exec(t.Context(), "postgres", "CREATE DATABASE "+database)
+	w, m := &ward{}, newMesh(t, cluster)
+	database := strings.ReplaceAll(m.namespace, "-", "_")
+	err := postgres.Exec(t.Context(), "postgres", "CREATE DATABASE "+database)
 	if err = errors.Join(err, postgres.Exec(t.Context(), database, "CREATE TABLE orders ()")); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "dsn")
-	dsn := strings.Replace(postgres.DSN(), "/postgres?", "/"+database+"?", 1)
-	if err := os.WriteFile(file, []byte(dsn), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.stage = newStageWith(t, fmt.Sprintf(wardConnections, file, cluster.Kubeconfig()), "")
-	w.write("books/ward.gameday.yaml", fmt.Sprintf(wardDrill, lasts, w.namespace))
+	w.stage = newStage(t, fmt.Sprintf(wardConnections, dsnFile(t, postgres, address, database))+m.connection(), "")
+	w.mesh = m
+	w.write("books/ward.gameday.yaml", fmt.Sprintf(wardDrill, lasts, w.mesh.namespace))
 	w.lock = func() error {
 		return postgres.Exec(context.WithoutCancel(t.Context()), database, "BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE NOWAIT")
 	}
@@ -124,7 +91,7 @@ func (w *ward) suffering() (all []string) {
 	if w.lock() != nil {
 		all = append(all, "lock")
 	}
-	if w.ruled() {
+	if w.mesh.ruled() {
 		all = append(all, "net")
 	}
 	return all
@@ -138,20 +105,6 @@ func (w *ward) disturbed() bool {
 		return true
 	}
 	return ask(w.backend, hangs) == nil && ask(w.foreign, hangs) != nil
-}
-
-// ruled: the rules that Chaos Mesh gives a pod.
-func (w *ward) ruled() bool {
-	list, err := w.mesh.Resource(cm.SchemeGroupVersion.WithResource("podnetworkchaos")).Namespace(w.namespace).List(context.WithoutCancel(w.t.Context()), metav1.ListOptions{})
-	if err != nil {
-		return true
-	}
-	for _, one := range list.Items {
-		if sets, _, _ := unstructured.NestedSlice(one.Object, "spec", "ipsets"); len(sets) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // well waits until none of these suffers any more.
@@ -171,41 +124,12 @@ func (w *ward) well(by time.Time, what ...string) {
 	w.t.Logf("%v was well after %s", what, time.Since(began).Round(10*time.Millisecond))
 }
 
-// withoutEnd takes away what ends the experiment of Chaos Mesh by itself.
-func (w *ward) withoutEnd() {
-	w.t.Helper()
-	all := w.mesh.Resource(cm.SchemeGroupVersion.WithResource("networkchaos")).Namespace(w.namespace)
-	list, err := all.List(w.t.Context(), metav1.ListOptions{})
-	if err != nil || len(list.Items) != 1 {
-		w.t.Fatal(list, err)
-	}
-	patch := []byte(`{"spec":{"duration":"10h"}}`)
-	if _, err := all.Patch(w.t.Context(), list.Items[0].GetName(), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // One cluster, with Chaos Mesh, serves all of these. Of three healers each one alone
 // ends every fault within its bound: the others can not.
 func TestOnACluster(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "healers-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	cluster, err := testcluster.Start(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Stop() })
-	cluster.Install(t, "networkchaos.chaos-mesh.org", "podnetworkchaos.chaos-mesh.org", "podchaos.chaos-mesh.org")
-	spawn(t, filepath.Join(dir, "standin.log"), beStandin, cluster.Kubeconfig())
-	postgres, err := lab.StartPostgres(t.Context(), t.TempDir(), lab.PostgresOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = postgres.Close() })
+	cluster := startMeshCluster(t)
+	postgres := startPostgres(t)
 	t.Run("a pod is killed", func(t *testing.T) { podKilled(t, cluster) })
 	t.Run("no token is kept", func(t *testing.T) { noTokenIsKept(t, cluster) })
 	t.Run("workflow", func(t *testing.T) { workflowAlone(t, cluster, postgres) })
@@ -218,7 +142,7 @@ func TestOnACluster(t *testing.T) {
 // janitor.
 func backstopAlone(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Postgres) {
 	const lasts = 12 * time.Second
-	w := newWard(t, cluster, postgres, lasts)
+	w := newWard(t, cluster, postgres, postgres.Address(), lasts)
 	w.disturb(lasts)
 	w.process.kill()
 	w.well(time.Now().Add(backstopWithin), "way", "backend", "lock")
@@ -226,23 +150,22 @@ func backstopAlone(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Pos
 }
 
 // The engine and its backstops are killed, the history of the drill is gone, and
-// nothing ends the experiment of Chaos Mesh: the next engine knows of nothing. A
-// lock dies with its session, and that with the engine: there is none to find.
+// nothing ends the experiment of Chaos Mesh, nor the session that a pooler keeps:
+// the next engine knows of nothing.
 func janitorAlone(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Postgres) {
 	const lasts = 8 * time.Second
-	w := newWard(t, cluster, postgres, lasts)
+	w := newWard(t, cluster, postgres, newPooler(t, postgres.Address()), lasts)
 	w.disturb(lasts)
-	w.withoutEnd()
+	w.mesh.withoutEnd()
 	w.killAll(backstopModes...)
 	if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the lock to be gone", w.lock)
-	if ill := w.suffering(); len(ill) != 3 {
+	if ill := w.suffering(); len(ill) != 4 {
 		t.Fatalf("only %v were left to heal", ill)
 	}
 	w.start()
-	w.well(later(w.deadline, time.Now()).Add(janitorWithin), "way", "backend", "net")
+	w.well(later(w.deadline, time.Now()).Add(janitorWithin), "way", "backend", "lock", "net")
 }
 
 // janitorWithin is what docs/gamedays.md says: its grace, its round, and a little
@@ -257,20 +180,27 @@ func later(a, b time.Time) time.Time {
 }
 
 // The backstops are there and can do nothing, and no deadline is near, before
-// which neither the janitor nor Chaos Mesh ends anything.
+// which neither the janitor nor Chaos Mesh ends anything. The controller of Chaos
+// Mesh is dead when the drill is stopped, and comes back.
 func workflowAlone(t *testing.T, cluster *testcluster.Cluster, postgres *lab.Postgres) {
 	const lasts = 9 * time.Minute
-	w := newWard(t, cluster, postgres, lasts)
+	w := newWard(t, cluster, postgres, postgres.Address(), lasts)
 	w.disturb(lasts)
 	children := w.backstops(backstopModes...)
 	if len(children) != 2 {
 		t.Fatalf("the engine has the backstops %v", children)
 	}
 	signalAll(children, syscall.SIGSTOP)
+	w.mesh.controller.kill()
 	if err := w.post("/api/v1/drills/"+w.drill+"/abort", api.Ask{Reason: "it is enough"}, &struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	w.well(time.Now().Add(healedWithin), "way", "backend", "lock", "net")
+	w.well(time.Now().Add(healedWithin), "way", "backend", "lock")
+	if !w.mesh.ruled() {
+		t.Error("the rules of Chaos Mesh were gone without its controller")
+	}
+	w.mesh.start()
+	w.well(time.Now().Add(healedWithin), "net")
 	if d := w.ending(w.drill); d.Verdict == nil || d.Verdict.Verdict != "aborted" {
 		t.Errorf("%+v", d.Verdict)
 	}

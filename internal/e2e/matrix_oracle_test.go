@@ -124,14 +124,14 @@ type facts struct {
 	spells  []spell
 	remedy  []time.Time // the remedy reached the shop
 	strikes []time.Time // a process was killed
-	ready   time.Time   // from then on an engine was there
+	ready   time.Time   // from then on an engine was there, and a controller
 	aborted bool
 	late    []string // what else was found wrong on the way
 }
 
 const (
-	// healedWithin bounds how long a fault is in the system once an engine is
-	// there to heal it, and that is due: the answer that a killed engine owes is
+	// healedWithin bounds how long a fault is in the system once all is there that
+	// heals it, and that is due: the answer that a killed engine owes is
 	// given up after the heartbeat of five seconds, and then it is tried again.
 	healedWithin = 15 * time.Second
 	// backstopWithin bounds how long it outlives the engine.
@@ -139,17 +139,14 @@ const (
 )
 
 // due is when the end of a spell was due: when the drill wanted to heal, or when
-// a process was killed that its fault does not survive.
+// a process was killed that its fault does not survive. One that survives waits
+// for those who heal it.
 func (f *facts) due(s spell) (due time.Time) {
 	causes := []time.Time{}
 	for _, i := range f.drill.Evidence.Injections {
-		issued := i.HealIssued
-		if issued.Before(f.ready) && f.play.victim == bothDie {
-			issued = f.ready
-		}
-		causes = append(causes, issued, i.Deadline)
+		causes = append(causes, f.healable(i.HealIssued, s), f.healable(i.Deadline, s))
 	}
-	if f.play.victim != bothDie {
+	if !f.play.survives() {
 		causes = append(causes, f.strikes...)
 	}
 	for _, c := range causes {
@@ -158,6 +155,15 @@ func (f *facts) due(s spell) (due time.Time) {
 		}
 	}
 	return due
+}
+
+// healable is the first time from at on when there was somebody to heal, unless
+// the spell was over by the time they were killed.
+func (f *facts) healable(at time.Time, s spell) time.Time {
+	if at.IsZero() || !f.play.survives() || !at.Before(f.ready) || !s.to.IsZero() && s.to.Before(f.strikes[0]) {
+		return at
+	}
+	return f.ready
 }
 
 // took is how long it took to heal what was due.
@@ -226,10 +232,18 @@ func (f *facts) untrue() (all []string) {
 			say("inconclusive, and the fault was on at the end")
 		}
 	}
-	if untouched && v.Verdict != verdict.Passed {
-		say("%s, and nothing was done to it", v.Verdict)
+	if due := f.deserved(); untouched && v.Verdict != due {
+		say("%s, and nothing was done to it: it should be %s", v.Verdict, due)
 	}
 	return all
+}
+
+// deserved is the verdict on a drill that was left alone.
+func (f *facts) deserved() verdict.Name {
+	if f.play.flaw != "" {
+		return verdict.Failed
+	}
+	return verdict.Passed
 }
 
 // remedied: the remedy came while the fault was on.

@@ -31,91 +31,6 @@ const (
 	stages      = 6 // at a time
 )
 
-// Who is killed.
-const (
-	nobodyDies   = "nobody"
-	engineDies   = "engine"
-	proxyDies    = "proxy"
-	backstopDies = "backstop"
-	bothDie      = "engine and backstop"
-)
-
-// When.
-const (
-	planned    = "planned"
-	preflight  = "preflight"
-	registered = "registered"
-	injected   = "injected"
-	effectSeen = "effect seen"
-	firing     = "firing"
-	acting     = "run started"
-	healing    = "healing"
-	healed     = "healed"
-	judged     = "judged"
-	anyMoment  = "any moment"
-)
-
-var moments = []string{planned, preflight, registered, injected, effectSeen, firing, acting, healing, healed, judged, anyMoment}
-
-// play is one drill, and what is done to it.
-type play struct {
-	number         int
-	fault          stageFault
-	victim, moment string
-
-	pause  time.Duration // after the moment
-	random time.Duration // from the start, for any moment
-	outage time.Duration // until the engine is started again
-	wait   bool          // the engine stays away until the fault is gone
-	abort  bool          // a person stops the drill after that
-	raise  time.Duration // how long the alert takes
-}
-
-func (p play) String() string {
-	return fmt.Sprintf("%03d %s, %s dies, %s", p.number, p.fault.name, p.victim, p.moment)
-}
-
-// victims are those that a fault on a way may depend on.
-func victims(way string) []string {
-	if way == ownWay {
-		return []string{engineDies, proxyDies}
-	}
-	return []string{engineDies, backstopDies, bothDie}
-}
-
-// program is the drills of a seed: all combinations in an order of chance, again
-// and again.
-func program(runs int, seed uint64, only *regexp.Regexp) (all []play) {
-	chance := rand.New(rand.NewPCG(seed, 0))
-	for len(all) < runs {
-		var round []play
-		for _, f := range stageFaults {
-			round = append(round, play{fault: f, victim: nobodyDies}, play{fault: f, victim: nobodyDies, moment: registered})
-			for _, v := range victims(f.way) {
-				for _, m := range moments {
-					round = append(round, play{fault: f, victim: v, moment: m})
-				}
-			}
-		}
-		round = slices.DeleteFunc(round, func(p play) bool { return !only.MatchString(p.String()) })
-		chance.Shuffle(len(round), func(i, j int) { round[i], round[j] = round[j], round[i] })
-		all = append(all, round...)
-	}
-	for i := range all {
-		all[i].number = i
-		all[i].toss(chance)
-	}
-	return all[:runs]
-}
-
-func (p *play) toss(chance *rand.Rand) {
-	ms := func(most int) time.Duration { return time.Duration(chance.IntN(most)) * time.Millisecond }
-	p.pause, p.random, p.outage = ms(80), ms(12_000), ms(1_500)
-	p.raise = ms(4_000)
-	p.wait = chance.IntN(2) == 0 && p.victim == engineDies
-	p.abort = chance.IntN(6) == 0 && p.victim != nobodyDies || p.victim == nobodyDies && p.moment == registered
-}
-
 func number(t *testing.T, variable string, usual uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(variable)
@@ -129,8 +44,8 @@ func number(t *testing.T, variable string, usual uint64) uint64 {
 	return n
 }
 
-// The engine, its proxy and its backstops are killed at every step of a game day.
-// Whatever dies, and when: every fault ends within a bound, and every verdict is
+// The engine, its proxy, its backstops and the controller of Chaos Mesh are killed
+// at every step of a game day. Whatever dies, and when: every fault ends within a bound, and every verdict is
 // one that the facts allow. The facts are those of an oracle that looks at the
 // system itself.
 func TestWhateverIsKilledEveryFaultEndsAndEveryVerdictIsTrue(t *testing.T) {
@@ -138,21 +53,21 @@ func TestWhateverIsKilledEveryFaultEndsAndEveryVerdictIsTrue(t *testing.T) {
 	seed := number(t, matrixSeed, rand.Uint64N(1_000_000))
 	runs := int(number(t, matrixRuns, matrixUsual))
 	t.Logf("%s=%d %s=%d", matrixRuns, runs, matrixSeed, seed)
-	plays := make(chan play, runs)
-	for _, p := range program(runs, seed, regexp.MustCompile(os.Getenv(matrixOnly))) {
-		plays <- p
+	arena := arena{postgres: startPostgres(t)}
+	faults := slices.Concat(stageFaults, databaseFaults)
+	if os.Getenv(matrixRuns) != "" { // a cluster takes long to start
+		arena.meshes = 2
+		faults = append(faults, meshFaults...)
 	}
-	close(plays)
+	queues := queue(program(faults, runs, seed, regexp.MustCompile(os.Getenv(matrixOnly))))
 	var tally tally
 	var group sync.WaitGroup
 	for n := range stages {
 		group.Go(func() {
-			s := newStage(t, temporalOf(t, n))
+			s := arena.stage(t, n)
 			s.start()
-			for p := range plays {
-				f := s.perform(p)
-				tally.add(f)
-				account(t, f)
+			for _, p := range s.takes() {
+				s.performAll(queues[p], &tally)
 			}
 		})
 	}
@@ -160,17 +75,41 @@ func TestWhateverIsKilledEveryFaultEndsAndEveryVerdictIsTrue(t *testing.T) {
 	t.Log(tally.String())
 }
 
-// temporalOf gives one stage of several a Temporal in a process of its own, so
-// that what dies is the worker alone.
-func temporalOf(t *testing.T, stage int) string {
-	if stage != 1 {
-		return ""
+// queue sorts plays by what a stage must have for them.
+func queue(plays []play) map[string]chan play {
+	queues := map[string]chan play{}
+	for _, need := range []string{needsWire, needsMesh, needsNothing} {
+		queues[need] = make(chan play, len(plays))
 	}
-	_, config := startCluster(t)
-	return config
+	for _, p := range plays {
+		queues[p.needs()] <- p
+	}
+	for _, q := range queues {
+		close(q)
+	}
+	return queues
 }
 
-func account(t *testing.T, f *facts) {
+// takes are the queues that a stage works off, in this order.
+func (s *stage) takes() (all []string) {
+	if s.wire != nil {
+		all = append(all, needsWire)
+	}
+	if s.mesh != nil {
+		all = append(all, needsMesh)
+	}
+	return append(all, needsNothing)
+}
+
+func (s *stage) performAll(plays <-chan play, tally *tally) {
+	for p := range plays {
+		f := s.perform(p)
+		tally.add(f)
+		account(s.t, f)
+	}
+}
+
+func account(t testing.TB, f *facts) {
 	t.Helper()
 	wrong := f.wrong()
 	say := t.Logf
@@ -201,10 +140,12 @@ func verdictOf(f *facts) verdict.Name {
 // perform plays one drill and has its victim killed.
 func (s *stage) perform(p play) *facts {
 	s.t.Helper()
-	way := s.address(p.fault.way)
+	way := s.ways[p.fault.way]
 	s.calm(way)
-	s.shop.use(way, fmt.Sprint(p.number, "-", time.Now().UnixMilli()), p.raise)
-	o := watchWay(way, p.fault.way == foreignWay)
+	serial := fmt.Sprint(p.number, "-", time.Now().UnixMilli())
+	s.shop.use(way, serial, p.raise)
+	s.spoil(p.flaw, serial)
+	o := watchWay(way, slices.Contains([]string{foreignWay, databaseWay, meshWay}, p.fault.way))
 	f := &facts{play: p}
 	var started api.Started
 	if err := s.post("/api/v1/drills", api.Drill{Gameday: p.fault.name}, &started); err != nil {
@@ -221,6 +162,19 @@ func (s *stage) perform(p play) *facts {
 	f.spells, f.remedy = o.stop(), s.shop.remedies()
 	s.tidy(f)
 	return f
+}
+
+// spoil has the remedy fail.
+func (s *stage) spoil(flaw, serial string) {
+	s.t.Helper()
+	switch flaw {
+	case idleRemedy:
+		s.shop.mu.Lock()
+		defer s.shop.mu.Unlock()
+		s.shop.idle = true
+	case silencedAlert:
+		hush(s.t, s.alerts, "serial", serial)
+	}
 }
 
 // calm waits until nothing is left of the drill before.
@@ -324,6 +278,16 @@ func (s *stage) strike(f *facts, o *oracle) {
 	case bothDie:
 		s.killAll(backstopModes...)
 		s.restart(f, o)
+	case controllerDies:
+		s.mesh.controller.kill()
+		s.replaceController(f)
+	case allDie:
+		s.process.kill()
+		s.mesh.controller.kill()
+		s.replaceController(f)
+		s.restart(f, o)
+	case temporalGone:
+		s.loseTemporal(f)
 	}
 	if p.abort && !f.aborted {
 		s.abort(f.drillID(s), f)
@@ -343,11 +307,32 @@ func (s *stage) killAll(modes ...string) {
 
 func (s *stage) restart(f *facts, o *oracle) {
 	s.t.Helper()
+	within := backstopWithin
+	if f.play.fault.way == meshWay {
+		within += stageLasts // Chaos Mesh knows nothing of the engine
+	}
 	time.Sleep(f.play.outage)
-	if f.play.wait && !s.until(time.Now().Add(backstopWithin), func() bool { return !o.ill() }) {
-		f.late = append(f.late, fmt.Sprintf("the fault was on %s after the engine's death", backstopWithin))
+	if f.play.wait && !s.until(time.Now().Add(within), func() bool { return !o.ill() }) {
+		f.late = append(f.late, fmt.Sprintf("the fault was on %s after the engine's death", within))
 	}
 	s.start()
+	f.ready = time.Now()
+}
+
+func (s *stage) loseTemporal(f *facts) {
+	s.t.Helper()
+	s.wire.cut()
+	time.Sleep(f.play.outage)
+	s.wire.mend()
+	eventually(s.t, time.Minute, "the engine to be ready again", s.host.ready)
+	f.ready = time.Now()
+}
+
+// replaceController does what a cluster does when a controller has died.
+func (s *stage) replaceController(f *facts) {
+	s.t.Helper()
+	time.Sleep(f.play.outage)
+	s.mesh.start()
 	f.ready = time.Now()
 }
 

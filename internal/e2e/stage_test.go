@@ -95,6 +95,7 @@ type shop struct {
 	way      string // the address over which it asks
 	serial   string // a label of the alert, new for each drill
 	patience int    // so many bad looks in a row raise it
+	idle     bool   // the remedy does nothing
 	switched []time.Time
 	raised   time.Time
 
@@ -148,8 +149,10 @@ func (s *shop) fallBack(_ http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		return
 	}
-	s.switched = append(s.switched, time.Now())
-	s.way = s.standby
+	if !s.idle {
+		s.switched = append(s.switched, time.Now())
+		s.way = s.standby
+	}
 	s.mu.Unlock()
 	s.tell("remedy")
 }
@@ -173,6 +176,7 @@ func (s *shop) tell(event string) {
 func (s *shop) use(way, serial string, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.idle = false
 	s.way, s.serial, s.switched, s.raised = way, serial, nil, time.Time{}
 	s.patience = 2 + int(after/(watchEvery+checkoutWithin))
 	for len(s.events) > 0 {
@@ -245,6 +249,10 @@ type stage struct {
 	own     string // of the way through the engine's own proxy
 	foreign string // of the way through the proxy on the server
 	server  *httptest.Server
+
+	ways map[string]string // addresses
+	mesh *mesh             // where there is a cluster
+	wire *wire             // to a Temporal in another process
 }
 
 const stageConfig = `connections:
@@ -273,51 +281,9 @@ verify:
   within: 10s
 `
 
-const stageDrill = `
-gameday: %s
-summary: The way to the backend is disturbed.
-proves: fall-back
-steady: [{id: checkout, do: http.get, with: {connection: shop, url: /checkout, timeout: 1s}, expect: status == 200, no_answer: bad, every: %s, abort_after: 50s}]
-faults: [{id: way, inject: %s, with: %s, for: 40s}]
-expect:
-  alert: {matchers: ['alertname="ShopDown"'], within: 15s}
-  runbook: {outcome: fixed, steps: [switch], within: 15s}
-  recovered: {within: 20s, hold: 2s, because: runbook}
-hooks: {webhook: shop}
-`
-
-// stageWithin is what a drill of the stage gives the alert, and the runbook too.
-const stageWithin = 15 * time.Second
-
-// stageFaults are the game days of the stage: what is injected, whose way it
-// disturbs, and how often the drill looks. One that looks seldom has more that it
-// does not see.
-var stageFaults = []stageFault{
-	{"own-hole", "toxiproxy.black_hole", "{proxy: own}", ownWay, "500ms"},
-	{"own-seldom", "toxiproxy.black_hole", "{proxy: own}", ownWay, "3s"},
-	{"own-late", "toxiproxy.latency", "{proxy: own, latency: 5s}", ownWay, "500ms"},
-	{"foreign-hole", "toxiproxy.black_hole", "{proxy: foreign}", foreignWay, "500ms"},
-	{"foreign-down", "toxiproxy.down", "{proxy: foreign}", foreignWay, "500ms"},
-	{"backend-stop", "process.stop", "{process: backend}", backendWay, "500ms"},
-	{"backend-seldom", "process.stop", "{process: backend}", backendWay, "3s"},
-}
-
-type stageFault struct{ name, inject, with, way, every string }
-
-const (
-	ownWay     = "own"
-	foreignWay = "foreign"
-	backendWay = "backend"
-)
-
-func newStage(t testing.TB, more string) *stage {
-	t.Helper()
-	return newStageWith(t, "", more)
-}
-
-// newStageWith sets it up, with more connections and more of a config. The engine
+// newStage sets it up, with more connections and more of a config. The engine
 // is not started yet.
-func newStageWith(t testing.TB, connections, more string) *stage {
+func newStage(t testing.TB, connections, more string) *stage {
 	t.Helper()
 	s := &stage{}
 	dir := t.TempDir()
@@ -336,9 +302,8 @@ func newStageWith(t testing.TB, connections, more string) *stage {
 	}
 	config := fmt.Sprintf(stageConfig, s.own, s.backend, s.server.URL, filepath.Join(dir, "pid"), filepath.Join(dir, "notes"), s.shop.URL, s.alerts.URL)
 	s.host = newHost(t, config+connections+"webhook: {wait: 2s}\n"+more, stageBook)
-	for _, f := range stageFaults {
-		s.write("books/"+f.name+".gameday.yaml", fmt.Sprintf(stageDrill, f.name, f.every, f.inject, f.with))
-	}
+	s.ways = map[string]string{ownWay: s.own, foreignWay: s.foreign, backendWay: s.backend}
+	s.offer(stageFaults...)
 	if err := s.alerts.Reconfigure(t.Context(), lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: s.webhook()}, GroupBy: []string{"..."}}); err != nil {
 		t.Fatal(err)
 	}
@@ -358,10 +323,6 @@ func (s *stage) serveForeign(t testing.TB) {
 		s.server.Close()
 		_ = server.Collection.Clear()
 	})
-}
-
-func (s *stage) address(way string) string {
-	return map[string]string{ownWay: s.own, foreignWay: s.foreign, backendWay: s.backend}[way]
 }
 
 // backstops are the processes that the engine has started for a mode of the

@@ -33,6 +33,7 @@ type Switches struct {
 type Controller struct {
 	set   *kubernetes.Clientset
 	any   dynamic.Interface
+	where string
 	kinds []string
 
 	mu       sync.Mutex
@@ -44,8 +45,10 @@ type Controller struct {
 
 const every = 100 * time.Millisecond
 
-// Start runs one for the experiments of these kinds, until ctx ends.
-func Start(ctx context.Context, settings *rest.Config, kinds ...string) (*Controller, error) {
+// Start runs one for the experiments of these kinds in a namespace, or in all of
+// them where it is "", until ctx ends. What it knows is in the cluster: one that
+// was killed is followed by another.
+func Start(ctx context.Context, settings *rest.Config, namespace string, kinds ...string) (*Controller, error) {
 	set, err := kubernetes.NewForConfig(settings)
 	if err != nil {
 		return nil, err
@@ -55,7 +58,7 @@ func Start(ctx context.Context, settings *rest.Config, kinds ...string) (*Contro
 		return nil, err
 	}
 	c := &Controller{
-		set: set, any: dyn, kinds: kinds, switches: map[string]Switches{},
+		set: set, any: dyn, where: namespace, kinds: kinds, switches: map[string]Switches{},
 		hit: map[string]map[string]bool{}, kills: map[string]int{}, looked: map[string]bool{},
 	}
 	go c.run(ctx)
@@ -98,7 +101,7 @@ func (c *Controller) Forget(namespace string) {
 func (c *Controller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		for _, kind := range c.kinds {
-			list, err := c.any.Resource(resource(kind)).List(ctx, metav1.ListOptions{})
+			list, err := c.any.Resource(resource(kind)).Namespace(c.where).List(ctx, metav1.ListOptions{})
 			if err != nil {
 				continue // it is not installed yet, or the server is busy
 			}
