@@ -114,8 +114,8 @@ const (
 
 // Control says which further runs show that the drill tells the truth.
 type Control struct {
-	NoFault  bool `json:"no_fault" default:"false" doc:"Also run without the faults: nothing may fire, and nothing may act."`
-	NoRemedy bool `json:"no_remedy" default:"false" doc:"Also run without the runbook: the system must not recover."`
+	NoFault  bool `json:"no_fault" default:"false" doc:"With --controls also run without the faults: nothing may fire, and nothing may act."`
+	NoRemedy bool `json:"no_remedy" default:"false" doc:"With --controls also run without the runbook: the system must not recover."`
 }
 
 // Hooks are who else is told. A hook that fails is reported, and stops nothing.

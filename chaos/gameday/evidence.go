@@ -19,6 +19,9 @@ type Evidence struct {
 	Injections []Injection `json:"injections,omitempty"`
 	Probes     []Series    `json:"probes,omitempty"`
 	Alerts     []Alert     `json:"alerts,omitempty"`
+	// Pending is when a Prometheus was first seen to hold the expected alert back,
+	// until it had lasted. Nothing is judged by it.
+	Pending time.Time `json:"pending,omitzero"`
 	// Webhooks are the bodies as they came, cut to a size that a history can hold.
 	Webhooks      []json.RawMessage `json:"webhooks,omitempty"`
 	Runs          []Run             `json:"runs,omitempty"`

@@ -63,8 +63,11 @@ func TestPlanIsWhole(t *testing.T) {
 
 func TestControlRunsAreAskedFor(t *testing.T) {
 	g := load(t, pool)
-	if !slices.Equal(g.Controls(), []gameday.ControlRun{gameday.NoFault, gameday.NoRemedy}) {
-		t.Errorf("%v", g.Controls())
+	if asked := g.Plan("").Controls; !slices.Equal(asked, []gameday.ControlRun{gameday.NoFault, gameday.NoRemedy}) {
+		t.Errorf("%v", asked)
+	}
+	if more := g.Plan(gameday.NoFault).Controls; more != nil {
+		t.Errorf("a control run asks for %v", more)
 	}
 	// What is not in the plan can not be injected by mistake.
 	if p := g.Plan(gameday.NoFault); len(p.Faults) != 0 || p.Control != gameday.NoFault {

@@ -98,14 +98,17 @@ func checkFile(file string, src []byte, o Options) (days []*Gameday, problems di
 func (g *Gameday) Plan(control ControlRun) Plan {
 	p := g.plan
 	p.Control = control
+	if control == "" {
+		p.Controls = g.controls()
+	}
 	if control == NoFault {
 		p.Faults = nil // what is not in the plan can not be injected by mistake
 	}
 	return p
 }
 
-// Controls are the control runs that the document asks for.
-func (g *Gameday) Controls() (all []ControlRun) {
+// controls are the control runs that the document asks for.
+func (g *Gameday) controls() (all []ControlRun) {
 	if g.Control.NoFault {
 		all = append(all, NoFault)
 	}

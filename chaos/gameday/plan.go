@@ -26,6 +26,8 @@ type Plan struct {
 	Summary string     `json:"summary,omitempty"`
 	Owner   string     `json:"owner,omitempty"`
 	Control ControlRun `json:"control,omitempty"`
+	// Controls are the control runs that the document asks for beside this drill.
+	Controls []ControlRun `json:"controls,omitempty"`
 
 	// Proves is the runbook that the drill is about, as it was when the drill was
 	// planned; nil when there is none.

@@ -88,7 +88,7 @@ func (p *program) planGamedayCommand() *cobra.Command {
 func (p *program) withDrill(ctx context.Context, r *reach, meant string, d *api.Drill, do func(context.Context, *connection) error) error {
 	d.Gameday = meant
 	if text, err := os.ReadFile(meant); err == nil {
-		d.Gameday, d.Document = "", string(text)
+		d.Gameday, d.Document, d.File = "", string(text), meant
 	} else if !errors.Is(err, os.ErrNotExist) || strings.ContainsAny(meant, `/\.`) {
 		return usage("read the game day: %w", err)
 	}

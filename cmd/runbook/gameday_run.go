@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 func (p *program) runGamedayCommand() *cobra.Command {
 	var r *reach
 	var d api.Drill
-	var repeat int
+	var play plays
 	format := choice{value: "text", among: []string{"text", "json", "markdown", "html", "junit"}}
 	control := choice{among: []string{"no_fault", "no_remedy"}}
 	cmd := &cobra.Command{
@@ -27,23 +28,28 @@ func (p *program) runGamedayCommand() *cobra.Command {
 		Short: "Play a game day",
 		Long: `Play a game day, and print each moment as it is seen: injected, effect seen, alert,
 webhook, run, first action, recovered, healed. Whatever happens, everything that was
-injected is healed. Ctrl-C aborts the drill; it heals before it ends.
+injected is healed. Ctrl-C aborts the drill; it heals before it ends. With --repeat, one
+that was aborted, or could not heal, is the last.
 
 Exit codes: 0 passed or degraded; 1 failed or heal_failed; 4 inconclusive or aborted.`,
 		Example: `  runbook gameday run orders-pool-exhaustion
   runbook gameday run gamedays/pool.yaml --repeat 5 -o html > report.html
+  runbook gameday run orders-pool-exhaustion --controls
   runbook gameday run orders-pool-exhaustion --control no_remedy`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if repeat < 1 || repeat > maxRepeat {
+			if play.repeat < 1 || play.repeat > maxRepeat {
 				return usage("--repeat must be from 1 to %d", maxRepeat)
 			}
-			d.Control = gameday.ControlRun(control.value)
+			if d.Control = gameday.ControlRun(control.value); d.Control != "" && play.controls {
+				return usage("--control plays one control run alone; leave out --controls")
+			}
 			return p.withDrill(cmd.Context(), r, args[0], &d, func(ctx context.Context, c *connection) error {
 				if c.standalone() {
 					return usage("a game day needs an engine that serves, because its alert must come by the webhook; say --server URL")
 				}
-				return p.playDrills(ctx, c, d, repeat, format.value)
+				play.format = report.Format(format.value)
+				return p.playDrills(ctx, c, d, play)
 			})
 		},
 	}
@@ -52,34 +58,114 @@ Exit codes: 0 passed or degraded; 1 failed or heal_failed; 4 inconclusive or abo
 	mustComplete(cmd, "output", format.among...)
 	cmd.Flags().Var(&control, "control", "a control run instead of the game day itself")
 	mustComplete(cmd, "control", control.among...)
-	cmd.Flags().IntVar(&repeat, "repeat", 1, "play it `N` times, and sum up")
+	cmd.Flags().BoolVar(&play.controls, "controls", false, "then also play the control runs that the document asks for")
+	cmd.Flags().IntVar(&play.repeat, "repeat", 1, "play it `N` times, and sum up")
+	cmd.Flags().StringVar(&play.save, "save", "", saveFlag)
 	return cmd
 }
 
 const (
 	maxRepeat  = 100
 	drillEvery = 300 * time.Millisecond
+	saveFlag   = "also write all forms of the report, and the raw evidence, into the folder `DIR`"
 )
 
-func (p *program) playDrills(ctx context.Context, c *connection, d api.Drill, repeat int, format string) error {
-	var results []report.Result
-	for range repeat {
-		drill, err := p.playDrill(ctx, c, d)
+// plays is what is played of a game day, and where it is told.
+type plays struct {
+	repeat   int
+	controls bool
+	format   report.Format
+	save     string
+}
+
+func (p *program) playDrills(ctx context.Context, c *connection, d api.Drill, play plays) error {
+	results, err := p.playAgain(ctx, c, d, play.repeat)
+	if err != nil {
+		return err
+	}
+	if play.controls && !endsAll(results) {
+		more, err := p.playControls(ctx, c, d, results[0].Plan.Controls)
 		if err != nil {
 			return err
 		}
-		results = append(results, report.Result{Plan: drill.Plan, Evidence: drill.Evidence, Verdict: *drill.Verdict})
+		results = append(results, more...)
 	}
-	if format != "text" {
-		if err := report.Write(p.out, report.Format(format), results...); err != nil {
-			return err
-		}
-	} else if repeat > 1 {
-		if err := report.Write(p.out, report.Markdown, results...); err != nil {
-			return err
-		}
+	if play.format == "text" && len(results) > 1 {
+		play.format = report.Markdown
+	}
+	if err := p.tellResults(ctx, c, play.format, play.save, results); err != nil {
+		return err
 	}
 	return verdictExit(results)
+}
+
+// tellResults prints what is not told yet, and keeps all of it in a folder where
+// one is given.
+func (p *program) tellResults(ctx context.Context, c *connection, format report.Format, save string, results []report.Result) error {
+	if save != "" || format == report.JSON {
+		p.attachRuns(ctx, c, results)
+	}
+	if save != "" {
+		if err := report.Save(save, results...); err != nil {
+			return err
+		}
+	}
+	if format == "text" {
+		return nil
+	}
+	return report.Write(p.out, format, results...)
+}
+
+func (p *program) attachRuns(ctx context.Context, c *connection, results []report.Result) {
+	for i := range results {
+		for _, seen := range results[i].Evidence.Runs {
+			whole, err := c.Run(ctx, seen.ID)
+			if err != nil {
+				fmt.Fprintf(p.err, "run %s is not attached in full: %v\n", seen.ID, err)
+				continue
+			}
+			results[i].Runs = append(results[i].Runs, whole)
+		}
+	}
+}
+
+func (p *program) playAgain(ctx context.Context, c *connection, d api.Drill, repeat int) (results []report.Result, err error) {
+	for len(results) < repeat && !endsAll(results) {
+		drill, err := p.playDrill(ctx, c, d)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, report.Result{Plan: drill.Plan, Evidence: drill.Evidence, Verdict: *drill.Verdict})
+	}
+	if left := repeat - len(results); left > 0 {
+		fmt.Fprintf(p.err, "it is not played again, where %d more were asked for\n", left)
+	}
+	return results, nil
+}
+
+func (p *program) playControls(ctx context.Context, c *connection, d api.Drill, controls []gameday.ControlRun) (results []report.Result, err error) {
+	if len(controls) == 0 {
+		fmt.Fprintln(p.err, "the game day asks for no control run")
+	}
+	for _, d.Control = range controls {
+		fmt.Fprintf(p.err, "control run %s\n", d.Control)
+		one, err := p.playAgain(ctx, c, d, 1)
+		if err != nil {
+			return nil, err
+		}
+		if results = append(results, one...); endsAll(results) {
+			break
+		}
+	}
+	return results, nil
+}
+
+// endsAll: somebody wanted the drill to stop, or it left something behind. Another
+// one would be against that.
+func endsAll(results []report.Result) bool {
+	return slices.ContainsFunc(results, func(r report.Result) bool {
+		return r.Verdict.Verdict == verdict.Aborted || r.Verdict.Verdict == verdict.HealFailed
+	})
 }
 
 // verdictExit is what the worst of the verdicts means to a script.
@@ -192,10 +278,11 @@ func (f *follower) end(d drills.Drill) {
 
 func (p *program) reportCommand() *cobra.Command {
 	var r *reach
+	var save string
 	format := choice{value: "markdown", among: []string{"markdown", "html", "json", "junit"}}
 	cmd := &cobra.Command{
 		Use: "report DRILL…", Short: "Print the report of a drill, or of several together",
-		Example: "  runbook gameday report last\n  runbook gameday report last -o html > report.html",
+		Example: "  runbook gameday report last\n  runbook gameday report last -o html > report.html\n  runbook gameday report last --save drills/may",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := r.connect(cmd.Context(), p)
@@ -218,11 +305,12 @@ func (p *program) reportCommand() *cobra.Command {
 				}
 				results = append(results, report.Result{Plan: d.Plan, Evidence: d.Evidence, Verdict: *d.Verdict})
 			}
-			return report.Write(p.out, report.Format(format.value), results...)
+			return p.tellResults(cmd.Context(), c, report.Format(format.value), save, results)
 		},
 	}
 	r = reachFlags(cmd)
 	cmd.Flags().VarP(&format, "output", "o", "form of the report")
+	cmd.Flags().StringVar(&save, "save", "", saveFlag)
 	mustComplete(cmd, "output", format.among...)
 	return cmd
 }

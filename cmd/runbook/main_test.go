@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,14 +19,21 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/runbook-engine/runbook/chaos/backstop"
+	"github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/client"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
 
 // The program under test is this one: a copy of it, in the path under the name
-// runbook, runs main.
-func TestMain(m *testing.M) { testscript.Main(withLab{m}, map[string]func(){"runbook": main}) }
+// runbook, runs main. A child that the program starts has no name.
+func TestMain(m *testing.M) {
+	if code, child := backstop.Main(os.Args[1:], std.Modes()...); child {
+		os.Exit(code)
+	}
+	testscript.Main(withLab{m}, map[string]func(){"runbook": main})
+}
 
 type withLab struct{ m *testing.M }
 
@@ -141,6 +149,8 @@ func TestScripts(t *testing.T) {
 			"fill":   fill,
 			"awaits": awaits,
 			"fires":  fires,
+
+			"alertmanager": startAlerts,
 		},
 	})
 }
@@ -157,6 +167,7 @@ func setUp(env *testscript.Env, calls *counter) error {
 	env.Setenv("LANG", "C.UTF-8")
 	env.Setenv("ADDRESS", address)
 	env.Setenv("CALLS", calls.URL)
+	env.Setenv("CALLS_ADDRESS", calls.Listener.Addr().String())
 	env.Values["testing"] = env.T()
 	return nil
 }
@@ -204,7 +215,8 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// awaits waits until the newest run, or the engine itself, is in a state.
+// awaits waits until the newest run, or the engine itself, is in a state, or until
+// there is a fault.
 func awaits(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(60 * time.Second); !reached(ts, args[0]); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -225,6 +237,10 @@ func reached(ts *testscript.TestScript, state string) bool {
 		status, err := c.Status(ctx)
 		ts.Check(err)
 		return state == "halt" && status.Halt != nil || state == "storm" && status.Storm != nil
+	}
+	if state == "fault" {
+		there, err := c.Injections(ctx)
+		return err == nil && len(there) > 0
 	}
 	rows, err := c.Runs(ctx, client.Filter{Limit: 1, Running: true})
 	ts.Check(err)
@@ -254,6 +270,17 @@ func fires(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// startAlerts starts an Alertmanager, and names an address that is free for a way.
+func startAlerts(ts *testscript.TestScript, _ bool, _ []string) {
+	alerts, err := lab.StartAlertmanager(context.Background(), ts.MkAbs("."), lab.AlertmanagerOptions{})
+	ts.Check(err)
+	ts.Defer(func() { _ = alerts.Kill() })
+	ts.Setenv("ALERTS", alerts.URL)
+	way, err := lab.FreeAddress()
+	ts.Check(err)
+	ts.Setenv("WAY", way)
+}
+
 // openIdle opens sessions that sit in a transaction, and writes the file dsn.
 func openIdle(ts *testscript.TestScript, _ bool, args []string) {
 	t := ts.Value("testing").(testing.TB)
@@ -267,7 +294,7 @@ func openIdle(ts *testscript.TestScript, _ bool, args []string) {
 func fill(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		text := os.Expand(ts.ReadFile(name), func(key string) string {
-			if key == "CALLS" {
+			if slices.Contains([]string{"CALLS", "CALLS_ADDRESS", "WAY", "ALERTS"}, key) {
 				return ts.Getenv(key)
 			}
 			return "${" + key + "}"

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/audit"
 	"github.com/runbook-engine/runbook/internal/diag"
+	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/identity"
 	"github.com/runbook-engine/runbook/workflows/drills"
@@ -51,6 +53,7 @@ type Gameday struct {
 type Drill struct {
 	Gameday  string             `json:"gameday,omitempty" maxLength:"63" doc:"Name of a loaded game day."`
 	Document string             `json:"document,omitempty" maxLength:"262144" doc:"A game day as YAML, instead of a name."`
+	File     string             `json:"file,omitempty" maxLength:"1000" doc:"What the document is called in what is wrong with it."`
 	Control  gameday.ControlRun `json:"control,omitempty" enum:"no_fault,no_remedy" doc:"A control run instead of the game day itself."`
 }
 
@@ -166,13 +169,17 @@ func (s *server) planDrill(ctx context.Context, in *drillInput) (*surveyOutput, 
 // drillPlan resolves what was asked for.
 func (s *server) drillPlan(d Drill) (gameday.Plan, error) {
 	if d.Document == "" {
-		g, known := s.Gamedays.Set().Get(d.Gameday)
-		if !known {
-			return gameday.Plan{}, problem(http.StatusNotFound, CodeNoSuchGameday, fmt.Sprintf("there is no game day %q", d.Gameday))
+		set := s.Gamedays.Set()
+		if g, known := set.Get(d.Gameday); known {
+			return g.Plan(d.Control), nil
 		}
-		return g.Plan(d.Control), nil
+		detail := fmt.Sprintf("there is no game day %q", d.Gameday)
+		if hint := document.Suggest(d.Gameday, set.Names()); hint != "" {
+			detail += "; " + hint
+		}
+		return gameday.Plan{}, problem(http.StatusNotFound, CodeNoSuchGameday, detail)
 	}
-	set, problems := s.Gamedays.Load(diag.Sources{"document": []byte(d.Document)})
+	set, problems := s.Gamedays.Load(diag.Sources{cmp.Or(d.File, "document"): []byte(d.Document)})
 	if err := problems.Err(); err != nil {
 		return gameday.Plan{}, problem(http.StatusUnprocessableEntity, CodeInvalid, "the game day is not valid:\n"+err.Error())
 	}

@@ -23,7 +23,7 @@ import (
 func (e *Engine) drillActivities() *drills.Activities {
 	return &drills.Activities{
 		Faults: e.faults, Catalog: e.catalog, Evaluator: runbooks.NewEvaluator(e.catalog), Audit: e.audit, Ledger: e.ledger,
-		Halted: e.halted, Plan: e.planDrill, Checks: e.checkDrill, Alerts: e.allAlerts, Runs: e.whatRan, Hook: e.tellHook,
+		Halted: e.halted, Plan: e.planDrill, Checks: e.checkDrill, Alerts: e.allAlerts, Pending: e.pendingAlerts, Runs: e.whatRan, Hook: e.tellHook,
 		Concluded: newDrillRecorder(e.metrics, e.log).concluded,
 	}
 }
@@ -146,6 +146,29 @@ func (e *Engine) allAlerts(ctx context.Context) (all []gameday.Alert, err error)
 	return all, nil
 }
 
+// pendingAlerts asks every Prometheus which alerts it holds back. Alertmanager
+// does not know of them.
+func (e *Engine) pendingAlerts(ctx context.Context) (all []map[string]string, err error) {
+	for _, name := range e.conns.Names("prometheus") {
+		output, err := e.call(ctx, "prometheus.query", map[string]any{
+			"connection": name, "query": `ALERTS{alertstate="pending"} or vector(0)`, "reduce": "max",
+		})
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Series []struct{ Labels map[string]string }
+		}
+		if err := json.Unmarshal(output, &answer); err != nil {
+			return nil, fmt.Errorf("read the pending alerts of prometheus %q: %w", name, err)
+		}
+		for _, one := range answer.Series {
+			all = append(all, one.Labels)
+		}
+	}
+	return all, nil
+}
+
 // seenRuns is how many runs of a drill's time are looked at.
 const seenRuns = 200
 
@@ -204,20 +227,25 @@ func (e *Engine) tellHook(ctx context.Context, h drills.HookCall) error {
 
 // post sends JSON through the action that posts over a connection.
 func (e *Engine) post(ctx context.Context, connection, path string, body any) error {
-	action, known := e.catalog.Get("http.request")
+	_, err := e.call(ctx, "http.request", map[string]any{"connection": connection, "method": "POST", "url": path, "json": body})
+	return err
+}
+
+// call uses an action that has one target.
+func (e *Engine) call(ctx context.Context, name string, params map[string]any) (json.RawMessage, error) {
+	action, known := e.catalog.Get(name)
 	if !known {
-		return errors.New("this engine has no action http.request")
+		return nil, fmt.Errorf("this engine has no action %s", name)
 	}
-	with, err := json.Marshal(map[string]any{"connection": connection, "method": "POST", "url": path, "json": body})
+	with, err := json.Marshal(params)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bound, problems := action.Bind(with)
 	if err := problems.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = bound.Run(ctx, "", *bound.OnlyTarget())
-	return err
+	return bound.Run(ctx, "", *bound.OnlyTarget())
 }
 
 // janitor heals what is past its deadline, whoever injected it: the engine or the

@@ -52,6 +52,9 @@ type Activities struct {
 	Checks func(context.Context, gameday.Plan) []gameday.Check
 	// Alerts are those that Alertmanager has, firing or suppressed.
 	Alerts func(context.Context) ([]gameday.Alert, error)
+	// Pending are the labels of those that Prometheus holds back until they have
+	// lasted; nil where there is none to ask.
+	Pending func(context.Context) ([]map[string]string, error)
 	// Runs are what runbooks and people did since a time.
 	Runs func(ctx context.Context, since time.Time) ([]gameday.Run, []gameday.Intervention, error)
 	// Hook tells an outside system; connection names it.

@@ -36,6 +36,9 @@ func (a *Activities) Look(ctx context.Context, l Look) (Sight, error) {
 		w.Go(func() { w.probe(p) })
 	}
 	w.Go(w.alerts)
+	if l.Pending && a.Pending != nil {
+		w.Go(w.pending)
+	}
 	w.Go(w.runs)
 	w.Go(w.incarnation)
 	w.Go(w.lock)
@@ -188,6 +191,24 @@ func (w *watcher) alerts() {
 	}
 	w.watched(watch)
 	w.sift(firing)
+}
+
+// pending asks until the expected alert is on its way.
+func (w *watcher) pending() {
+	sieve, err := w.look.Plan.Sieve()
+	for next := time.Now(); err == nil && w.rest(next); next = next.Add(alertsEvery) {
+		asked := time.Now()
+		var list []map[string]string
+		if list, err = w.Pending(w.ctx); err == nil && slices.ContainsFunc(list, sieve.Expected) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.sight.Pending = asked
+			return
+		}
+	}
+	if err != nil && w.ctx.Err() == nil {
+		w.note("whether the alert is pending is not known: " + err.Error())
+	}
 }
 
 // sift says what the plan means by each alert. It is done here, because compiling

@@ -36,6 +36,8 @@ type Look struct {
 	Abort bool `json:"abort,omitempty"`
 	// Injected are the faults that are there, by the ids of their injections.
 	Injected map[string]string `json:"injected,omitempty"`
+	// Pending asks when the expected alert is pending.
+	Pending bool `json:"pending,omitempty"`
 }
 
 // Standing is whether a fault was still there: the last look that found it, and
@@ -51,6 +53,7 @@ type Sight struct {
 	Probes        []gameday.Series       `json:"probes,omitempty"`
 	Alerts        []gameday.Alert        `json:"alerts,omitempty"` // as Alertmanager has them
 	Real          []string               `json:"real,omitempty"`   // fingerprints of those that are an incident
+	Pending       time.Time              `json:"pending,omitzero"` // when the expected alert was first seen to be pending
 	Runs          []gameday.Run          `json:"runs,omitempty"`
 	Interventions []gameday.Intervention `json:"interventions,omitempty"`
 	Watched       []gameday.Watch        `json:"watched,omitempty"`
@@ -63,7 +66,7 @@ type Sight struct {
 // look looks at everything once, for a while. It reports false when there is
 // nothing more to look for, because the drill was aborted.
 func (d *drill) look() bool {
-	l := Look{Task: d.task(), Last: d.asked(), NotGood: d.notGood, Abort: !d.over() && d.Phase != Baseline, Injected: d.injected()}
+	l := Look{Task: d.task(), Last: d.asked(), NotGood: d.notGood, Abort: !d.over() && d.Phase != Baseline, Injected: d.injected(), Pending: d.awaitsAlert()}
 	var s Sight
 	ctx := d.within(d.watching, chunk+lookGrace, 0)
 	if err := workflow.ExecuteActivity(ctx, ActivityLook, l).Get(ctx, &s); err != nil {
@@ -100,6 +103,11 @@ func (d *drill) injected() map[string]string {
 	return there
 }
 
+// awaitsAlert: something was done, and the expected alert has not come.
+func (d *drill) awaitsAlert() bool {
+	return d.Plan.Expect.Alert != nil && len(d.Evidence.Injections) > 0 && d.Evidence.Pending.IsZero() && !d.alerted() && !d.over()
+}
+
 // stand keeps what was seen of a fault before anybody ended it.
 func (d *drill) stand(s Standing) {
 	for at := range d.Evidence.Injections {
@@ -123,6 +131,9 @@ func (d *drill) absorb(s Sight) {
 	}
 	for _, a := range s.Alerts {
 		d.absorbAlert(a, slices.Contains(s.Real, a.Fingerprint))
+	}
+	if d.Evidence.Pending.IsZero() {
+		d.Evidence.Pending = s.Pending
 	}
 	for _, r := range s.Runs {
 		d.absorbRun(r)

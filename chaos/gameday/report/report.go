@@ -10,6 +10,7 @@ import (
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/chaos/gameday/verdict"
+	"github.com/runbook-engine/runbook/internal/run"
 )
 
 // Result is a drill that has ended.
@@ -17,6 +18,9 @@ type Result struct {
 	Plan     gameday.Plan     `json:"plan"`
 	Evidence gameday.Evidence `json:"evidence"`
 	Verdict  verdict.Verdict  `json:"verdict"`
+	// Runs are those of the evidence in full, with what their steps were given and
+	// what came of them.
+	Runs []run.Run `json:"runs,omitempty"`
 }
 
 // Format is how a report is written.

@@ -196,8 +196,10 @@ func TestSummaryIsOfThoseThatPassed(t *testing.T) {
 			e.Injections[0].Healed = e.Injections[0].HealIssued.Add(time.Duration(i+1) * 10 * time.Millisecond)
 		}))
 	}
-	s := report.Summarise(append(all, result(unhealed)))
-	if s.Drills != 21 || s.Verdicts[verdict.Passed] != 20 || s.Verdicts[verdict.HealFailed] != 1 {
+	control := result(nil)
+	control.Plan.Control = gameday.NoRemedy // what it shows is another thing
+	s := report.Summarise(append(all, result(unhealed), control))
+	if s.Drills != 22 || s.Verdicts[verdict.Passed] != 21 || s.Verdicts[verdict.HealFailed] != 1 {
 		t.Fatalf("%+v", s)
 	}
 	heal := s.Figures[len(s.Figures)-1]

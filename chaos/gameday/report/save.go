@@ -14,7 +14,7 @@ var files = map[Format]string{JSON: "report.json", Markdown: "report.md", HTML: 
 
 // Save writes every report into a folder, which it makes, and beside them the
 // raw evidence of each drill: evidence/ID/ with the plan, the webhooks as they
-// came, the looks of each probe and all the rest. Only the user may read them:
+// came, the looks of each probe, the runs and all the rest. Only the user may read them:
 // what alerts and systems say is nobody else's business.
 func Save(dir string, results ...Result) error {
 	root, err := folder(dir)
@@ -63,6 +63,9 @@ func saveEvidence(root *os.Root, r Result) error {
 		parts["probe-"+fileName(s.ID)] = s
 	}
 	for _, run := range r.Evidence.Runs {
+		parts["run-"+fileName(run.ID)] = run
+	}
+	for _, run := range r.Runs {
 		parts["run-"+fileName(run.ID)] = run
 	}
 	for name, part := range parts {

@@ -45,13 +45,13 @@ func figures(v verdict.Verdict) []figure {
 
 // Summarise counts the verdicts, and gives the percentiles of the figures by the
 // nearest rank. Only drills that passed, or passed degraded, have figures that
-// are of use: the others measured something else.
+// are of use: the others measured something else, as control runs do.
 func Summarise(results []Result) Summary {
 	s := Summary{Drills: len(results), Verdicts: map[verdict.Name]int{}}
 	took := map[string][]model.Duration{}
 	for _, r := range results {
 		s.Verdicts[r.Verdict.Verdict]++
-		if v := r.Verdict.Verdict; v != verdict.Passed && v != verdict.Degraded {
+		if v := r.Verdict.Verdict; r.Plan.Control != "" || v != verdict.Passed && v != verdict.Degraded {
 			continue
 		}
 		for _, f := range figures(r.Verdict) {

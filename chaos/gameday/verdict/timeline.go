@@ -13,6 +13,7 @@ import (
 const (
 	sawInjector     = "injector"
 	sawProbe        = "probe"
+	sawPrometheus   = "prometheus"
 	sawAlertmanager = "alertmanager"
 	sawWebhook      = "webhook"
 	sawEngine       = "engine"
@@ -32,6 +33,7 @@ func (f *facts) timeline() []Edge {
 		t.add("injected "+i.Fault, i.Injected, sawInjector)
 	}
 	t.add(EffectSeen, f.effect, sawProbe)
+	t.add("alert pending", f.ev.Pending, sawPrometheus)
 	t.alert(f.alert)
 	t.run(f.run)
 	if f.recovery.held() {
