@@ -85,7 +85,8 @@ func RunOnFreePorts(ctx context.Context, n int, describe func(ports []int) Progr
 	}
 }
 
-// FreeAddress is an address of the loopback on which nobody listens now.
+// FreeAddress is an address of the loopback on which nobody listens now. Nobody
+// who takes any free port is given this one for the next minute.
 func FreeAddress() (string, error) {
 	ports, err := freePorts(1)
 	if err != nil {
@@ -103,9 +104,27 @@ func freePorts(n int) ([]int, error) {
 			return nil, fmt.Errorf("find a free port on the loopback: %w", err)
 		}
 		defer listener.Close()
+		if err := reserve(listener); err != nil {
+			return nil, fmt.Errorf("reserve a port of the loopback: %w", err)
+		}
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
+}
+
+// reserve leaves a connection in TIME_WAIT on the port. While it is there the
+// system gives the port only to who names it.
+func reserve(listener net.Listener) error {
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	server, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	return server.Close() // the first to close waits
 }
 
 // Address is a port of the loopback as host:port.
