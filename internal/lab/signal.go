@@ -12,32 +12,34 @@ import (
 	"syscall"
 )
 
-// Signal sends a signal to a process and to those that it started, which those
-// of PostgreSQL need: each is a group of its own.
+// Signal sends a signal to a process and then to those that it started, which
+// those of PostgreSQL need: each is a group of its own. One that was stopped
+// before its children were listed has started no others.
 func Signal(pid int, signal syscall.Signal) error {
-	pids, err := family(pid)
-	if err != nil {
-		return err
+	failed := []error{send(pid, signal)}
+	started, err := children(pid)
+	for _, pid := range started {
+		failed = append(failed, send(pid, signal))
 	}
-	var failed []error
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			failed = append(failed, fmt.Errorf("send %s to process %d: %w", signal, pid, err))
-		}
-	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, err)...)
 }
 
-// family is a process and its children.
-func family(pid int) ([]int, error) {
+func send(pid int, signal syscall.Signal) error {
+	if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("send %s to process %d: %w", signal, pid, err)
+	}
+	return nil
+}
+
+// children are the processes that a process has started.
+func children(of int) (pids []int, err error) {
 	out, err := exec.Command("ps", "-A", "-o", "pid=", "-o", "ppid=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
 	}
-	pids := []int{pid}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var child, parent int
-		if _, err := fmt.Sscan(strings.TrimSpace(lines.Text()), &child, &parent); err == nil && parent == pid {
+		if _, err := fmt.Sscan(strings.TrimSpace(lines.Text()), &child, &parent); err == nil && parent == of {
 			pids = append(pids, child)
 		}
 	}

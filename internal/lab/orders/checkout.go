@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,15 +54,19 @@ func generate(ctx context.Context, rate float64, url string) {
 	if rate <= 0 {
 		return
 	}
-	client := &http.Client{Timeout: 2 * requestTimeout}
+	client := &http.Client{Timeout: 2 * requestTimeout, Transport: &http.Transport{}}
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / rate))
 	defer ticker.Stop()
+	var visits sync.WaitGroup
+	// A server that shuts down waits for connections that have not been used yet.
+	defer client.CloseIdleConnections()
+	defer visits.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			go visit(ctx, client, url)
+			visits.Go(func() { visit(ctx, client, url) })
 		}
 	}
 }
