@@ -103,7 +103,7 @@ func routed(t *testing.T, a *lab.Alertmanager, labels string, n int) (receivers 
 	if _, err := a.API.Alert.PostAlerts(alert.NewPostAlertsParamsWithContext(t.Context()).WithAlerts(posted)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for len(receivers) < n && ctx.Err() == nil {
 		answer, err := a.API.Alertgroup.GetAlertGroups(alertgroup.NewGetAlertGroupsParamsWithContext(ctx).

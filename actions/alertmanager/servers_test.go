@@ -223,7 +223,7 @@ func silencesOn(t *testing.T, address, alertname string) map[string][]rawSilence
 // eventually waits for what another process does.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 20s for %s", what)

@@ -169,8 +169,18 @@ func TestASnapshotThatCanNotBeTakenSaysWhatItsDriverSays(t *testing.T) {
 	_, err := tryRun(t, bind(t, action(t, "kubernetes.volume_snapshot"), "{namespace: "+namespace+", claim: data, wait: 1s}"), "run/1")
 	refused(t, err, actions.ClassPermanent, `persistentvolumeclaims "data" not found`)
 	addClaim(t, namespace, "data")
-	_, err = tryRun(t, bind(t, action(t, "kubernetes.volume_snapshot"), "{namespace: "+namespace+", claim: data, wait: 2s}"), "run/1")
-	refused(t, err, actions.ClassPermanent, "snapshot "+namespace+"/data-", "can not be used after 2s: out of space")
+	take := bind(t, action(t, "kubernetes.volume_snapshot"), "{namespace: "+namespace+", claim: data, wait: 1s}")
+	_, err = tryRun(t, take, "run/1")
+	refused(t, err, actions.ClassPermanent, "snapshot "+namespace+"/data-", "can not be used after 1s")
+	testcluster.Eventually(t, "what the driver says", func() error {
+		all, err := snapshots(t, namespace).List(t.Context(), metav1.ListOptions{})
+		if err == nil && (len(all.Items) != 1 || all.Items[0].Object["status"] == nil) {
+			err = fmt.Errorf("there are %v", all.Items)
+		}
+		return err
+	})
+	_, err = tryRun(t, take, "run/1")
+	refused(t, err, actions.ClassPermanent, "can not be used after 1s: out of space")
 }
 
 func TestAJobIsMadeOnceFromItsCronJobAndItsEndIsTold(t *testing.T) {
@@ -186,11 +196,17 @@ func TestAJobIsMadeOnceFromItsCronJobAndItsEndIsTold(t *testing.T) {
 	}
 	_, err = tryRun(t, bind(t, action(t, "kubernetes.run_job"), "{namespace: "+namespace+", cronjob: broken, wait: 1m}"), "run/1")
 	refused(t, err, actions.ClassPermanent, "job "+namespace+"/broken-", "failed: BackoffLimitExceeded")
-	_, err = tryRun(t, bind(t, action(t, "kubernetes.run_job"), "{namespace: "+namespace+", cronjob: missing, wait: 2s}"), "run/1")
-	refused(t, err, actions.ClassPermanent, "has not succeeded after 2s: pod missing-", "ImagePullBackOff")
 	if result := run(t, bind(t, action(t, "kubernetes.run_job"), "{namespace: "+namespace+", cronjob: missing, wait: 0s}"), "run/2"); result["succeeded"] != false {
 		t.Errorf("%v", result)
 	}
+	awaitPods(t, namespace, "app=missing", "a pod without its image", func(pods []corev1.Pod) error {
+		if len(pods) < 1 || len(pods[0].Status.ContainerStatuses) < 1 {
+			return fmt.Errorf("%d pods", len(pods))
+		}
+		return nil
+	})
+	_, err = tryRun(t, bind(t, action(t, "kubernetes.run_job"), "{namespace: "+namespace+", cronjob: missing, wait: 1s}"), "run/2")
+	refused(t, err, actions.ClassPermanent, "has not succeeded after 1s: pod missing-", "ImagePullBackOff")
 }
 
 func TestOnlyWhatTheConnectionAllowsIsPatched(t *testing.T) {

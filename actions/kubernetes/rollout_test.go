@@ -182,8 +182,15 @@ func TestAWaitThatEndsTellsHowFarItIs(t *testing.T) {
 	t.Parallel()
 	namespace := real.Namespace(t)
 	real.Create(t, namespace, "orders", 2, testcluster.Of("unready.test/app"))
-	_, err := tryRun(t, bind(t, action(t, "kubernetes.rollout_status"), "{namespace: "+namespace+", deployment: orders, wait: 2s}"), "")
-	refused(t, err, actions.ClassPermanent, "is not complete after 2s: 2 of 2 pods updated, 0 available")
+	testcluster.Eventually(t, "updated pods", func() error {
+		d, err := real.Set.AppsV1().Deployments(namespace).Get(t.Context(), "orders", metav1.GetOptions{})
+		if err == nil && d.Status.UpdatedReplicas < 2 {
+			err = fmt.Errorf("%d are updated", d.Status.UpdatedReplicas)
+		}
+		return err
+	})
+	_, err := tryRun(t, bind(t, action(t, "kubernetes.rollout_status"), "{namespace: "+namespace+", deployment: orders, wait: 1s}"), "")
+	refused(t, err, actions.ClassPermanent, "is not complete after 1s: 2 of 2 pods updated, 0 available")
 }
 
 // The pods that a rollout replaces may be what it is to repair.

@@ -155,9 +155,9 @@ func TestClientKillWaitsUntilAClientIsIdleLongEnough(t *testing.T) {
 func TestClientKillSparesWhoWorksAgain(t *testing.T) {
 	server := start(t)
 	conn := work(t, server, "app")
-	b := bind(t, open(t, connection(t)(server.address)), kill, "{idle: 1s, name: app}")
+	b := bind(t, open(t, connection(t)(server.address)), kill, "{idle: 2s, name: app}")
 	var s actions.Selection
-	eventually(t, "it is idle for a second", func() bool {
+	eventually(t, "it is idle for two seconds", func() bool {
 		var err error
 		if s, err = b.Targets(t.Context()); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,7 @@ func afterDeadline(tr *trial) error {
 
 // repeatedAdopts: the engine repeats an injection whose answer it lost.
 func repeatedAdopts(tr *trial) error {
-	if err := tr.Suffers(tr.t); err != nil {
+	if err := tr.well(); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
 	if err := tr.inject(long); err != nil {

@@ -94,7 +94,7 @@ func count(t testing.TB, server *lab.Postgres) int {
 
 // crowds is an application that needs six connections at a time.
 func crowds(server *lab.Postgres) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for range 6 {
 		conn, err := pgx.Connect(ctx, server.DSNFor("app", "app", "orders"))
@@ -108,7 +108,7 @@ func crowds(server *lab.Postgres) error {
 
 // reads is an application that reads the table.
 func reads(server *lab.Postgres) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server.DSNFor("app", "app", "orders"))
 	if err != nil {
@@ -185,9 +185,9 @@ func mustBind(t testing.TB, catalog *chaos.Catalog, fault, params string) chaos.
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not after 30s: %s", what)
+			t.Fatalf("not after a minute: %s", what)
 		}
 	}
 }

@@ -197,9 +197,9 @@ func bind(t testing.TB, catalog *chaos.Catalog, fault, params string) chaos.Boun
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not after 30s: %s", what)
+			t.Fatalf("not after a minute: %s", what)
 		}
 	}
 }

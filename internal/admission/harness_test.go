@@ -93,7 +93,7 @@ func (d *desk) work() {
 
 func (d *desk) do(op ledger.Op) ledger.Answer {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	answer, err := d.Apply(ctx, op)
 	if err != nil {
@@ -176,9 +176,9 @@ func (d *desk) heard(id string) heard {
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not in 20 seconds: %s", what)
+			t.Fatalf("not in a minute: %s", what)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func mute(t *testing.T, client *Client, name, value string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		left, err := client.Alerts(ctx, Filter{Matchers: []string{fmt.Sprintf("%s=%q", name, value)}, Active: true})
@@ -137,7 +137,7 @@ func mute(t *testing.T, client *Client, name, value string) {
 // awaitFiring waits for the dispatcher of Alertmanager, which works on its own.
 func awaitFiring(t *testing.T, client *Client, receiver string, matchers []string, want ...string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		got := firing(t, client, receiver, matchers)
 		if slices.Equal(got, want) {

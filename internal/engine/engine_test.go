@@ -141,7 +141,7 @@ func base36(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 36) }
 
 func await(t *testing.T, e *Engine, id string) run.Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var last run.Run
 	if err := e.runs.Watch(ctx, id, func(r run.Run) error { last = r; return nil }); err != nil {

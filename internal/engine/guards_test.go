@@ -22,14 +22,15 @@ type plant struct {
 	mu            sync.Mutex
 	busy, busiest int
 	changes       int
-	takes         time.Duration
+	gate          chan struct{} // what changes wait for
 }
 
 func newPlant(t *testing.T) *plant {
-	p := &plant{}
+	p := &plant{gate: make(chan struct{})}
+	close(p.gate)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		p.count(1)
-		time.Sleep(p.takes)
+		<-p.gate
 		p.count(-1)
 	}))
 	t.Cleanup(p.Close)
@@ -99,7 +100,7 @@ func (w *world) run(id string) (r run.Run) {
 
 func (w *world) until(id, what string, reached func(run.Run) bool) run.Run {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		r := w.run(id)
 		if reached(r) {
 			return r
@@ -124,7 +125,9 @@ func newWorld(t *testing.T, config string, documents ...string) *world {
 
 func TestOneRunAtATimeOnAResource(t *testing.T) {
 	p := newPlant(t)
-	p.takes = 300 * time.Millisecond
+	p.gate = make(chan struct{})
+	open := sync.OnceFunc(func() { close(p.gate) })
+	t.Cleanup(open)
 	w := newWorld(t, "", p.guardedBy("one", "{resource: plant/a}"), p.guardedBy("other", "{resource: plant/a}"), p.guardedBy("timid", "{resource: plant/a, on_conflict: drop}"))
 	first := w.fires("one")
 	w.until(first, "admitted", func(r run.Run) bool { return r.Admission != nil && r.Admission.Token > 0 })
@@ -132,6 +135,8 @@ func TestOneRunAtATimeOnAResource(t *testing.T) {
 	if r := w.ended(third); r.Outcome != run.Skipped || !strings.Contains(r.OutcomeReason, "refused by resource") || !strings.Contains(r.OutcomeReason, first) {
 		t.Errorf("dropped: %s (%s)", r.Outcome, r.OutcomeReason)
 	}
+	w.until(second, "queued", func(r run.Run) bool { return r.Admission != nil && r.Admission.Guard == ledger.GuardResource })
+	open()
 	for _, id := range []string{first, second} {
 		if r := w.ended(id); r.Outcome != run.Fixed {
 			t.Errorf("%s: %s (%s)", id, r.Outcome, r.OutcomeReason)

@@ -47,7 +47,7 @@ func (o *office) hears(name string, summaries ...string) {
 
 func (o *office) until(what string, is func() bool) {
 	o.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			o.t.Fatalf("not so: %s; people hear %q and %q", what, o.told("RunbookHalted"), o.told("RunbookResumed"))
 		}

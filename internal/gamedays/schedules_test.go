@@ -111,7 +111,7 @@ func (c *calendar) describe(gameday string) *client.ScheduleDescription {
 
 func (c *calendar) eventually(what string, holds func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("waited in vain for %s", what)
 		}

@@ -93,7 +93,7 @@ func TestAHaltSurvivesKill9(t *testing.T) {
 
 func TestAHaltWithAnEndEndsByItself(t *testing.T) {
 	s := open(t, t.TempDir())
-	mustHalt(t, s, "ada", time.Now().Add(300*time.Millisecond))
+	mustHalt(t, s, "ada", time.Now().Add(2*time.Second))
 	halted(t, s, "ada")
 	within(t, "the halt to end", func() bool { return s.State() == nil })
 }
@@ -187,7 +187,7 @@ func follow(t *testing.T, s *halt.Switch) {
 
 func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -89,7 +89,7 @@ func TestWebhookWithBasicAuthAndTLS(t *testing.T) {
 	webhook.Username, webhook.Password = "alertmanager", "s3cret"
 	alertmanager := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: webhook})
 	raise(t, alertmanager, "A", time.Hour)
-	got := receive(within(t, 20*time.Second), t, calls)
+	got := receive(within(t, time.Minute), t, calls)
 	if got.username != "alertmanager" || got.password != "s3cret" {
 		t.Errorf("logged in as %q with %q", got.username, got.password)
 	}
@@ -101,7 +101,7 @@ func TestMaxAlertsTruncates(t *testing.T) {
 	alertmanager := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: webhook})
 	raise(t, alertmanager, "A", time.Hour)
 	raise(t, alertmanager, "B", time.Hour)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	for {
 		got := receive(ctx, t, calls)
 		if truncated, _ := got.message["truncatedAlerts"].(float64); truncated == 1 {
@@ -114,7 +114,7 @@ func TestWithoutResolvedOnlyFiringArrives(t *testing.T) {
 	webhook, calls := recorder(t)
 	webhook.WithoutResolved = true
 	alertmanager := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: webhook})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	raise(t, alertmanager, "A", time.Hour)
 	receive(ctx, t, calls)
 	raise(t, alertmanager, "A", -time.Second)
@@ -157,7 +157,7 @@ func TestCurrentAlertmanagerSendsWhatTheOldOneDoesNot(t *testing.T) {
 	}
 	t.Logf("version %s", *status.Payload.VersionInfo.Version)
 	raise(t, alertmanager, "A", time.Hour)
-	if reason := receive(within(t, 20*time.Second), t, calls).message["notification_reason"]; reason == nil {
+	if reason := receive(within(t, time.Minute), t, calls).message["notification_reason"]; reason == nil {
 		t.Error("no notification_reason, which Alertmanager sends since 0.32")
 	}
 }

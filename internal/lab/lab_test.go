@@ -60,7 +60,7 @@ func TestIncident(t *testing.T) {
 func TestEndOfTheLeakRelievesThePool(t *testing.T) {
 	t.Parallel()
 	env := startLab(t, lab.Options{Orders: lab.OrdersOptions{PoolSize: 5}})
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, time.Minute)
 	at(t)(env.Exhaust(ctx))
 	if err := env.Orders.EndLeak(ctx); err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestWebhookSetLaterIsUsedByAllPeers(t *testing.T) {
 func TestServiceSurvivesARestartOfItsDatabase(t *testing.T) {
 	t.Parallel()
 	env := startLab(t, lab.Options{})
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, time.Minute)
 	if err := env.Postgres.Kill(); err != nil {
 		t.Fatal(err)
 	}

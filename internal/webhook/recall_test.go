@@ -18,7 +18,7 @@ func shared(o *webhook.Options) { o.Shared = true }
 func (d *desk) listed(a map[string]any) {
 	d.t.Helper()
 	id := d.run(a).ID
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		rows, err := d.options.Runs.List(d.t.Context(), runs.Filter{Limit: 100})
 		if err != nil {
 			d.t.Fatal(err)

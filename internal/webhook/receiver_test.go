@@ -311,7 +311,7 @@ func TestWhatCanNotBeDecodedIsNotSentAgain(t *testing.T) {
 }
 
 func TestLargeBodies(t *testing.T) {
-	d := newDesk(t, func(o *webhook.Options) { o.Wait = time.Second })
+	d := newDesk(t, nil)
 	large := strings.Repeat(" ", 50<<20)
 	for name, body := range map[string]io.Reader{
 		"with its length":    strings.NewReader(large),
