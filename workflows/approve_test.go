@@ -35,6 +35,7 @@ func consent(rules string) string {
 const calls = "otherwise: [escalate]\nescalate: {severity: page, summary: still dark}\n"
 
 func TestConsentIsByTwoOthersOfTheRightRole(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(consent("by: [approver], count: 2, within: 1m, otherwise: skip"))
 	p.Actor = "ada"
@@ -67,6 +68,7 @@ func TestConsentIsByTwoOthersOfTheRightRole(t *testing.T) {
 }
 
 func TestWithoutConsentNothingIsDone(t *testing.T) {
+	t.Parallel()
 	t.Run("denied", func(t *testing.T) {
 		b := newBench(t, "hall")
 		id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
@@ -97,6 +99,7 @@ func TestWithoutConsentNothingIsDone(t *testing.T) {
 }
 
 func TestConsentIsForTheTargetsThatWereShown(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "hatch")
 	id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
 	b.asked(id)
@@ -109,6 +112,7 @@ func TestConsentIsForTheTargetsThatWereShown(t *testing.T) {
 }
 
 func TestAutonomyIsLowered(t *testing.T) {
+	t.Parallel()
 	doc := head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified
 	for level, outcome := range map[runbooks.Level]run.Outcome{runbooks.Off: run.Skipped, runbooks.Propose: run.Skipped} {
 		b := newBench(t, "hall")
@@ -131,6 +135,7 @@ func TestAutonomyIsLowered(t *testing.T) {
 }
 
 func TestAPersonSetsConsentAside(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(consent("within: 1m, otherwise: skip"))
 	p.Override = []string{workflows.GuardApproval}
@@ -138,6 +143,7 @@ func TestAPersonSetsConsentAside(t *testing.T) {
 }
 
 func TestAnAlertMustFireForAWhileAndStill(t *testing.T) {
+	t.Parallel()
 	doc := head + "for: 2s\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}, {id: more, do: lamp.light, with: {prefix: att}}]\n" + verified
 	t.Run("it does", func(t *testing.T) {
 		b := newBench(t, "hall", "attic")
@@ -168,6 +174,7 @@ func TestAnAlertMustFireForAWhileAndStill(t *testing.T) {
 }
 
 func TestAPageThatCameAfterTheEndOfItsAlertIsEnded(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(head + "on_resolve: finish\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\nverify: {do: lamp.count, until: value >= 9, every: 100ms, within: 5s}\n" + calls)
 	id := b.start(p)
@@ -182,6 +189,7 @@ func TestAPageThatCameAfterTheEndOfItsAlertIsEnded(t *testing.T) {
 
 // Break-glass is not silent: people hear who set what aside, and why.
 func TestAnOverrideIsTold(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p, err := b.load(consent("within: 1m")+calls).ForExec(map[string]any{"room": "hall"}, runbooks.ModeLive, "ada", "the site is down", b.queue)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestADryRunTellsWhatTheSystemWouldRefuse(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "iron", "glass")
 	p := b.plan(head + `
 steps:

@@ -59,6 +59,7 @@ func lights(guards string) string {
 
 // The stricter of engine and runbook holds, and the refusal says which it was.
 func TestTheEngineAndTheRunbookBothHoldARunBack(t *testing.T) {
+	t.Parallel()
 	count := func(n int) *runbooks.MaxTargets { return &runbooks.MaxTargets{Count: n} }
 	for name, c := range map[string]struct {
 		engine runbooks.EngineGuards
@@ -92,11 +93,13 @@ func TestTheEngineAndTheRunbookBothHoldARunBack(t *testing.T) {
 // A step that names one thing is a population of one: percentages say nothing
 // about it.
 func TestPercentagesOfTheEngineAreForStepsThatChoose(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall").asks(runbooks.EngineGuards{MaxTargets: &runbooks.MaxTargets{Count: 5, Percent: 50}, MinHealthy: &runbooks.MinHealthy{Percent: 90}})
 	b.expect(b.do(head+"steps: [{id: smash, do: lamp.smash, with: {name: hall}}]\n"+verified), run.Fixed, "light hall")
 }
 
 func TestTheEngineLimitsErrorsToo(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a1", "a2", "a3", "a4").asks(runbooks.EngineGuards{MaxErrors: 2})
 	for _, name := range []string{"a1", "a2", "a3"} {
 		b.house.refuse[name] = actions.Permanent(errors.New("no fuse"))
@@ -108,6 +111,7 @@ func TestTheEngineLimitsErrorsToo(t *testing.T) {
 }
 
 func TestTheEngineAndTheRunbookBothAskForConsent(t *testing.T) {
+	t.Parallel()
 	policy := &runbooks.ApprovalPolicy{At: "reversible", By: []string{"oncall"}, Count: 1, Within: model.Duration(time.Minute), Otherwise: "escalate"}
 	t.Run("the engine alone", func(t *testing.T) {
 		b := newBench(t, "hall").asks(runbooks.EngineGuards{Approve: policy})

@@ -23,7 +23,7 @@ func (b *bench) acts() {
 
 func (b *bench) eventually(what string, check func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !check(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("not so: %s", what)
 		}
@@ -31,6 +31,7 @@ func (b *bench) eventually(what string, check func() bool) {
 }
 
 func TestTheKillSwitchStopsBetweenStepsAndTargets(t *testing.T) {
+	t.Parallel()
 	t.Run("before the run acts", func(t *testing.T) {
 		b := newBench(t, "hall")
 		b.halted.Store("halted by ada: a test")
@@ -40,19 +41,21 @@ func TestTheKillSwitchStopsBetweenStepsAndTargets(t *testing.T) {
 		b.expect(b.wait(id), run.Fixed, "light hall")
 	})
 	t.Run("between targets", func(t *testing.T) {
-		b := newBench(t, "a1", "a2", "a3", "a4", "a5", "a6")
-		b.house.pause = 200 * time.Millisecond
-		id := b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: a}}]\nverify: {do: lamp.count, until: value >= 6, every: 100ms, within: 1s}\n"))
+		lamps := []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"}
+		b := newBench(t, lamps...)
+		b.house.pause = 500 * time.Millisecond
+		id := b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: a}}]\nverify: {do: lamp.count, until: value >= 9, every: 100ms, within: 1s}\n"))
 		b.acts()
 		b.halted.Store("halted by ada: a test")
 		r := b.until(id, func(r run.Run) bool { return r.Halted != "" })
+		b.eventually("those that had begun have ended", func() bool { return b.house.working() == 0 })
 		before := len(b.house.log())
 		time.Sleep(500 * time.Millisecond)
-		if after := len(b.house.log()); after != before || after == 6 {
+		if after := len(b.house.log()); after != before || after == len(lamps) {
 			t.Errorf("%d effects while halted, %d before: %s", after, before, describe(r))
 		}
 		b.halted.Store("")
-		if r := b.wait(id); r.Outcome != run.Fixed || len(b.house.log()) != 6 {
+		if r := b.wait(id); r.Outcome != run.Fixed || len(b.house.log()) != len(lamps) {
 			t.Errorf("did not go on: %s", describe(r))
 		}
 	})
@@ -81,6 +84,7 @@ remedies:
 `
 
 func TestRemediesAreTriedInOrderUntilOneHelps(t *testing.T) {
+	t.Parallel()
 	t.Run("the second helps", func(t *testing.T) {
 		b := newBench(t, "hall", "attic", "cellar")
 		r := b.do(remedies + "verify: {do: lamp.count, until: value >= 2, every: 100ms, within: 1s}\n")
@@ -115,6 +119,7 @@ func TestRemediesAreTriedInOrderUntilOneHelps(t *testing.T) {
 }
 
 func TestBatchesAreCountedAgain(t *testing.T) {
+	t.Parallel()
 	const doc = head + "guards: {%}\nsteps: [{id: light, do: lamp.light, with: {prefix: a}}]\nverify: {do: lamp.count, until: value >= 1, every: 100ms, within: 1s}\n"
 	guard := func(text string) string { return strings.Replace(doc, "%", text, 1) }
 	t.Run("what is no longer selected is left out", func(t *testing.T) {
@@ -160,6 +165,7 @@ func TestBatchesAreCountedAgain(t *testing.T) {
 }
 
 func TestSoManyErrorsStopTheRest(t *testing.T) {
+	t.Parallel()
 	for limit, untouched := range map[string]string{"1": "a3, a4", "2": "a4"} {
 		b := newBench(t, "a1", "a2", "a3", "a4")
 		for _, name := range []string{"a1", "a2", "a3"} {
@@ -174,6 +180,7 @@ func TestSoManyErrorsStopTheRest(t *testing.T) {
 }
 
 func TestThePageIsHeldWhileTheRunWorksAndNoLonger(t *testing.T) {
+	t.Parallel()
 	doc := head + "hold_page: 1m\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n"
 	const held = `hush 1m alertname="Dark",room="hall",severity="critical"; unhush`
 	for name, end := range map[string]string{
@@ -199,6 +206,7 @@ func TestThePageIsHeldWhileTheRunWorksAndNoLonger(t *testing.T) {
 }
 
 func TestAnAlertWhoseLabelsWereCutIsNotSilenced(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(head + "hold_page: 1m\nsteps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
 	p.Alert.Labels["query"] = strings.Repeat("x", 5<<10)
@@ -213,6 +221,7 @@ func TestAnAlertWhoseLabelsWereCutIsNotSilenced(t *testing.T) {
 // Those that are one cluster share a silence, others do not, and nobody knows
 // which are which.
 func TestThePageIsHeldAndReleasedInEveryAlertmanager(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	b.alertmanagers, b.house.deaf = []string{"east", "west"}, "west"
 	b.again()
@@ -229,6 +238,7 @@ func TestThePageIsHeldAndReleasedInEveryAlertmanager(t *testing.T) {
 }
 
 func TestAnAlertThatFlapsIsTheSameTrouble(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	p := b.plan(head + "on_resolve: cancel\nhealthy_delay: 3s\nsteps: [{id: pause, do: pass, with: {for: 5s}}, {id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified)
 	id := b.start(p)
@@ -241,6 +251,7 @@ func TestAnAlertThatFlapsIsTheSameTrouble(t *testing.T) {
 }
 
 func TestAnUndoWaitsForTheEndOfAHalt(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	id := b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}, {id: pause, do: pass, with: {for: 30s}}]\n" + verified))
 	b.acts()
@@ -255,6 +266,7 @@ func TestAnUndoWaitsForTheEndOfAHalt(t *testing.T) {
 
 // A run that can not be recorded does nothing, and is not lost.
 func TestWithoutADecisionTheRunWaits(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	b.worker.Stop()
 	folder := filepath.Join(t.TempDir(), "audit")

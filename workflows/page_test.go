@@ -130,7 +130,7 @@ func (p *pager) signal(name string, arg any) {
 
 func (p *pager) ended() (end workflows.PageEnded) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	if err := p.client.GetWorkflow(ctx, workflows.PageID(p.id), "").Get(ctx, &end); err != nil {
 		p.t.Fatal(err)
@@ -169,14 +169,14 @@ func (p *pager) fires(i int) (bool, error) {
 
 func (p *pager) eventually(what string, check func() error) {
 	p.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("waited 20s for %s: %v", what, err)
+			p.t.Fatalf("waited a minute for %s: %v", what, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

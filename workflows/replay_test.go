@@ -43,6 +43,7 @@ func TestStoredHistoriesReplay(t *testing.T) {
 // The stories are those whose histories are worth keeping: each takes a road of
 // its own through the interpreter.
 func TestRecordHistories(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "hatch", "attic")
 	verifiedDoc := b.load(head + `
 steps:

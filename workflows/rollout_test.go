@@ -39,6 +39,7 @@ func (b *bench) expectStages(r run.Run, outcome run.Outcome, effects ...string) 
 }
 
 func TestARolloutGoesStageByStage(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	began := time.Now()
 	r := b.do(rollingOut("value <= 5", "undo"))
@@ -49,6 +50,7 @@ func TestARolloutGoesStageByStage(t *testing.T) {
 }
 
 func TestABreachRollsBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	r := b.do(rollingOut("value < 3", "undo"))
 	b.expectStages(r, run.NotFixed, "light a", "light b", "light c", "light d", "darken d", "darken c", "darken b", "darken a")
@@ -56,6 +58,7 @@ func TestABreachRollsBack(t *testing.T) {
 }
 
 func TestABreachMayOnlyStop(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	r := b.do(rollingOut("value < 2", "stop"))
 	b.expectStages(r, run.NotFixed, "light a", "light b")
@@ -63,6 +66,7 @@ func TestABreachMayOnlyStop(t *testing.T) {
 }
 
 func TestWhatNobodyCanSeeIsRolledBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	b.house.broken = true
 	r := b.do(rollingOut("value < 9", "undo"))
@@ -71,6 +75,7 @@ func TestWhatNobodyCanSeeIsRolledBack(t *testing.T) {
 }
 
 func TestATargetThatFailsRollsBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	b.house.refuse["c"] = actions.Permanent(errors.New("no such fuse"))
 	r := b.do(rollingOut("value < 9", "undo"))
@@ -86,6 +91,7 @@ func TestATargetThatFailsRollsBack(t *testing.T) {
 }
 
 func TestAStoppedRolloutBeginsNoFurtherStage(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "a", "b", "c", "d", "e")
 	p := b.plan(strings.Replace(rollingOut("value < 9", "undo"), "pause: 1s", "pause: 20s", 1) + "on_resolve: undo\n")
 	id := b.start(p)

@@ -25,6 +25,7 @@ func (b *bench) startSlow(policy string) (runbooks.Plan, string) {
 }
 
 func TestAPersonStopsARun(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	_, id := b.startSlow("finish")
 	asked := time.Now()
@@ -44,6 +45,7 @@ func TestAPersonStopsARun(t *testing.T) {
 }
 
 func TestAPersonStopsARunAndTakesItBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	_, id := b.startSlow("finish")
 	if err := b.runs.Cancel(t.Context(), id, workflows.CancelRequest{By: "ada", Undo: true}); err != nil {
@@ -53,6 +55,7 @@ func TestAPersonStopsARunAndTakesItBack(t *testing.T) {
 }
 
 func TestACancellationInTemporalIsACancelledRun(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	_, id := b.startSlow("finish")
 	if err := b.client.CancelWorkflow(t.Context(), runbooks.WorkflowID(id), ""); err != nil {
@@ -62,6 +65,7 @@ func TestACancellationInTemporalIsACancelledRun(t *testing.T) {
 }
 
 func TestTheEndOfTheAlert(t *testing.T) {
+	t.Parallel()
 	for policy, c := range map[string]struct {
 		outcome run.Outcome
 		effects []string
@@ -77,6 +81,7 @@ func TestTheEndOfTheAlert(t *testing.T) {
 }
 
 func TestARunMayFinishAfterItsAlert(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	p := b.plan(head + "on_resolve: finish" + `
 steps:
@@ -97,6 +102,7 @@ func (b *bench) resolve(p runbooks.Plan) {
 }
 
 func TestAFiringAfterItsResolveStartsNothing(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n" + verified)
 	b.resolve(p)
@@ -108,6 +114,7 @@ func TestAFiringAfterItsResolveStartsNothing(t *testing.T) {
 }
 
 func TestOneRunAnEpisode(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall")
 	p := b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: hall}}]\n" + verified)
 	begun := make(chan bool, 10)
@@ -136,6 +143,7 @@ func TestOneRunAnEpisode(t *testing.T) {
 }
 
 func TestAnotherWorkerGoesOn(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, "hall", "attic")
 	id := b.start(b.plan(head + `
 steps:
