@@ -45,7 +45,9 @@ func TestMain(m *testing.M) {
 	case os.Getenv(beEcho) != "":
 		os.Exit(exit(runEcho(os.Getenv(beEcho))))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	shared.stop()
+	os.Exit(code)
 }
 
 func exit(err error) int {

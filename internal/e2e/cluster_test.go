@@ -89,7 +89,7 @@ func startCluster(t testing.TB) (*wire, string) {
 	dir := t.TempDir()
 	spawn(t, filepath.Join(dir, "log"), beCluster, dir)
 	var address []byte
-	eventually(t, 30*time.Second, "the cluster to start", func() (err error) {
+	eventually(t, time.Minute, "the cluster to start", func() (err error) {
 		address, err = os.ReadFile(filepath.Join(dir, "address"))
 		return err
 	})
@@ -108,25 +108,25 @@ func TestAnOutageOfTheCluster(t *testing.T) {
 	p := newTap(t, h.webhook())
 	sender := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: p.URL}, GroupBy: []string{"..."}})
 	raise(t, sender, time.Now(), mark(1))
-	fixed(t, h, 20*time.Second, 1)
+	fixed(t, h, time.Minute, 1)
 
 	w.cut()
 	raise(t, sender, time.Now(), mark(2), mark(3))
-	eventually(t, 20*time.Second, "deliveries to be answered with 503", func() error {
+	eventually(t, time.Minute, "deliveries to be answered with 503", func() error {
 		if got := p.statuses(); got[503] < 2 {
 			return fmt.Errorf("%v", got)
 		}
 		return nil
 	})
-	eventually(t, 20*time.Second, "the engine not to be ready", func() error {
+	eventually(t, time.Minute, "the engine not to be ready", func() error {
 		if h.ready() == nil {
 			return fmt.Errorf("it is")
 		}
 		return nil
 	})
 	w.mend()
-	eventually(t, 30*time.Second, "the engine to be ready again", h.ready)
-	fixed(t, h, 40*time.Second, 3)
+	eventually(t, time.Minute, "the engine to be ready again", h.ready)
+	fixed(t, h, time.Minute, 3)
 	marks(t, a, 3)
 	t.Logf("deliveries by status: %v", p.statuses())
 }

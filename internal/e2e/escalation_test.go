@@ -52,13 +52,13 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 	}
 	raise(t, people, time.Now(), mark(7))
 	outcomes, ids := map[string]run.Outcome{}, map[string]string{}
-	for _, row := range h.ended(30*time.Second, 2) {
+	for _, row := range h.ended(time.Minute, 2) {
 		outcomes[row.Runbook], ids[row.Runbook] = row.Outcome, row.ID
 	}
 	if outcomes["helpless"] != run.NotFixed || outcomes["careful"] != run.Skipped {
 		t.Errorf("outcomes %v", outcomes)
 	}
-	eventually(t, 20*time.Second, "the engine's own alerts to come back", func() error {
+	eventually(t, time.Minute, "the engine's own alerts to come back", func() error {
 		if own := h.decision("own"); own < 2 {
 			return fmt.Errorf("%d did", own)
 		}
@@ -85,7 +85,7 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 		t.Fatalf("resolve: %v, %v", response, err)
 	}
 	response.Body.Close()
-	eventually(t, 30*time.Second, "the page to end", func() error {
+	eventually(t, time.Minute, "the page to end", func() error {
 		if left := len(alertsOf(t, people, "RunbookEscalation")); left > 0 {
 			return fmt.Errorf("%d fire", left)
 		}
@@ -93,7 +93,7 @@ func TestPeopleAreToldOnceAndTheEngineDoesNotAnswerItself(t *testing.T) {
 	})
 	// When the matter is settled, so are the pages, and people hear that once.
 	settle(t, people, time.Time{}, mark(7))
-	eventually(t, 30*time.Second, "the pages to end", func() error {
+	eventually(t, time.Minute, "the pages to end", func() error {
 		if left := len(alertsOf(t, people, "RunbookEscalation")) + len(alertsOf(t, people, "RunbookProposal")); left > 0 {
 			return fmt.Errorf("%d fire", left)
 		}

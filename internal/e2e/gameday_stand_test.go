@@ -36,6 +36,7 @@ func newStand(t *testing.T) *stand {
 	x := &stand{theatre: &theatre{lab: startLab(t, lab.Options{Orders: lab.OrdersOptions{Traffic: 60}})}}
 	front := http.NewServeMux()
 	front.HandleFunc("GET /checkout", x.checkout)
+	front.HandleFunc("POST /", x.desk)
 	front.HandleFunc("POST /replace", func(http.ResponseWriter, *http.Request) { x.replaces() })
 	desk := httptest.NewServer(front)
 	t.Cleanup(desk.Close)

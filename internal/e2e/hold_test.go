@@ -58,10 +58,10 @@ func TestAPageIsHeldInEachAlertmanagerWhileARunWorks(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, 30*time.Second, "the page to be held", both("active"))
+	eventually(t, time.Minute, "the page to be held", both("active"))
 	raise(t, one, time.Now(), map[string]string{"alertname": "Go"})
-	fixed(t, h, 30*time.Second, 1)
-	eventually(t, 10*time.Second, "the page to be released", both("expired"))
+	fixed(t, h, time.Minute, 1)
+	eventually(t, time.Minute, "the page to be released", both("expired"))
 }
 
 // What the engine keeps of an alert is not what Alertmanager lists: only the
@@ -76,6 +76,6 @@ func TestAnAlertWithALongLabelStillFires(t *testing.T) {
 	long := mark(1)
 	long["query"] = strings.Repeat("x", 5<<10)
 	raise(t, a, time.Now(), long)
-	fixed(t, h, 30*time.Second, 1)
+	fixed(t, h, time.Minute, 1)
 	marks(t, a, 1)
 }

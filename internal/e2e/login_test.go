@@ -58,7 +58,7 @@ auth:
 		raise(t, startAlertmanager(t, lab.AlertmanagerOptions{Webhook: login}), time.Now(), mark(serial))
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	eventually(t, 20*time.Second, "two alerts to be heard", func() error {
+	eventually(t, time.Minute, "two alerts to be heard", func() error {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.URL()+"/metrics", nil)
 		if err != nil {
 			return err

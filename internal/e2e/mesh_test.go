@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,16 +37,7 @@ func runStandin(place string) error {
 
 func startMeshCluster(t testing.TB) *testcluster.Cluster {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "mesh-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	cluster, err := testcluster.Start(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Stop() })
+	cluster := shared.get(t)
 	cluster.Install(t, "networkchaos.chaos-mesh.org", "podnetworkchaos.chaos-mesh.org", "podchaos.chaos-mesh.org")
 	return cluster
 }

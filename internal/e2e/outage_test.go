@@ -90,7 +90,7 @@ func TestARunUnderWayFinishesAfterAKill(t *testing.T) {
 			if _, err := env.Exhaust(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 30*time.Second, "the run to act", func() error {
+			eventually(t, time.Minute, "the run to act", func() error {
 				if len(terminations(t, env)) == 0 {
 					return fmt.Errorf("no session was ended yet")
 				}
@@ -99,7 +99,7 @@ func TestARunUnderWayFinishesAfterAKill(t *testing.T) {
 			end(h.process)
 			died := time.Now()
 			h.start()
-			rows := h.ended(60*time.Second, 1)
+			rows := h.ended(time.Minute, 1)
 			t.Logf("ended %s, %s after the engine", rows[0].Outcome, time.Since(died).Round(time.Millisecond))
 			if rows[0].Outcome != run.Fixed {
 				t.Errorf("the run ended %s: %s", rows[0].Outcome, rows[0].Reason)

@@ -76,15 +76,7 @@ func (h *host) steps(rows []runs.Row) map[string]run.Step {
 // the run: nothing of it is a stand-in but the kubelets.
 func TestTheBlastRadiusOnARealCluster(t *testing.T) {
 	t.Parallel()
-	real, err := testcluster.Start(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := real.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	real := shared.get(t)
 	namespace := real.Namespace(t)
 	apps := []string{"none", "one", "two", "three"}
 	for n, app := range apps {

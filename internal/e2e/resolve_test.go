@@ -12,11 +12,18 @@ import (
 	"github.com/runbook-engine/runbook/internal/run"
 )
 
-// lingering is a runbook that makes a silence, and then is under way for a time.
-func lingering(policy, time string) string {
-	return strings.NewReplacer("POLICY", policy, "TIME", time).Replace(`---
+// forLong is a step that the test does not wait for, toldTo one that ends when an
+// alert says so.
+const (
+	forLong = `{id: linger, do: wait, with: {duration: 10m}}`
+	toldTo  = `{id: linger, do: wait, with: {duration: 0s}, verify: {do: alertmanager.alerts, with: {matchers: ['alertname="Go"']}, until: count > 0, every: 200ms, within: 5m}}`
+)
+
+// lingering is a runbook that makes a silence, and then is under way.
+func lingering(policy, step string) string {
+	return strings.NewReplacer("POLICY", policy, "STEP", step).Replace(`---
 runbook: when-over-POLICY
-summary: Leave a mark, then take time.
+summary: Leave a mark, then be under way.
 triggers: [{alert: Passing}]
 params: {serial: {type: string, from: alert.labels.serial}}
 autonomy: auto
@@ -25,9 +32,7 @@ steps:
   - id: mark
     do: alertmanager.silence
     with: {matchers: ['mark="POLICY"'], duration: 1h, comment: POLICY}
-  - id: linger
-    do: wait
-    with: {duration: TIME}
+  - STEP
 verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
 `)
 }
@@ -35,20 +40,27 @@ verify: {do: wait, with: {duration: 0s}, until: duration >= duration("0s")}
 func TestTheEndOfAnAlertDoesWhatTheRunbookSays(t *testing.T) {
 	t.Parallel()
 	a := startAlertmanager(t, lab.AlertmanagerOptions{})
-	h := newHost(t, connect(a), lingering("cancel", "10m")+lingering("undo", "10m")+lingering("finish", "3s")).start()
+	h := newHost(t, connect(a), lingering("cancel", forLong)+lingering("undo", forLong)+lingering("finish", toldTo)).start()
 	sender := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: h.webhook()}})
 	passing := map[string]string{"alertname": "Passing", "serial": "1"}
 	startsAt := time.Now()
 	raise(t, sender, startsAt, passing)
-	eventually(t, 20*time.Second, "three runs to act", func() error {
+	eventually(t, time.Minute, "three runs to act", func() error {
 		if made := silences(t, a); len(made) != 3 {
 			return fmt.Errorf("silences: %v", made)
 		}
 		return nil
 	})
 	settle(t, sender, startsAt, passing)
+	eventually(t, time.Minute, "each run to be told", func() error {
+		if told := h.decision("resolved"); told != 3 {
+			return fmt.Errorf("%d were", told)
+		}
+		return nil
+	})
+	raise(t, a, time.Now(), map[string]string{"alertname": "Go"})
 	outcomes := map[string]run.Outcome{}
-	for _, row := range h.ended(30*time.Second, 3) {
+	for _, row := range h.ended(time.Minute, 3) {
 		outcomes[row.Runbook] = row.Outcome
 	}
 	want := map[string]run.Outcome{
@@ -59,9 +71,6 @@ func TestTheEndOfAnAlertDoesWhatTheRunbookSays(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(silences(t, a)), "map[cancel active:1 finish active:1 undo expired:1]"; got != want {
 		t.Errorf("silences %s, want %s", got, want)
-	}
-	if resolved := h.decision("resolved"); resolved != 3 {
-		t.Errorf("%d runs were told", resolved)
 	}
 }
 
@@ -75,16 +84,16 @@ func TestLateFiringsStartNothing(t *testing.T) {
 	sender := startAlertmanager(t, lab.AlertmanagerOptions{Webhook: lab.Webhook{URL: p.URL}})
 	first := time.Now().Add(-time.Minute)
 	raise(t, sender, first, mark(1))
-	h.ended(20*time.Second, 1)
+	h.ended(time.Minute, 1)
 	settle(t, sender, first, mark(1))
-	eventually(t, 20*time.Second, "the end to be heard of", func() error {
+	eventually(t, time.Minute, "the end to be heard of", func() error {
 		if h.decision("ended") != 1 {
 			return fmt.Errorf("not yet")
 		}
 		return nil
 	})
 	raise(t, sender, time.Now(), mark(1))
-	h.ended(20*time.Second, 2)
+	h.ended(time.Minute, 2)
 
 	late := p.seen()[0].body
 	redeliver := func(wantStale int) {
@@ -102,5 +111,5 @@ func TestLateFiringsStartNothing(t *testing.T) {
 	h.process.kill()
 	h.start()
 	redeliver(1)
-	fixed(t, h, 10*time.Second, 2)
+	fixed(t, h, time.Minute, 2)
 }

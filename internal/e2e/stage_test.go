@@ -288,7 +288,7 @@ func newStage(t testing.TB, connections, more string) *stage {
 	s := &stage{}
 	dir := t.TempDir()
 	spawn(t, filepath.Join(dir, "log"), beEcho, dir)
-	eventually(t, 30*time.Second, "the backend", func() error {
+	eventually(t, time.Minute, "the backend", func() error {
 		text, err := os.ReadFile(filepath.Join(dir, "address"))
 		s.backend = string(text)
 		return err

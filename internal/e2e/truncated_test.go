@@ -30,17 +30,17 @@ func TestAlertsThatAMessageLeavesOutAreFetched(t *testing.T) {
 			// list tells milliseconds.
 			raise(t, sender, time.Time{}, mark(1), mark(2), mark(3), mark(4))
 			raise(t, sender, time.Now(), map[string]string{"alertname": "Other", "serial": "5"})
-			fixed(t, h, 30*time.Second, 4)
+			fixed(t, h, time.Minute, 4)
 			marks(t, sender, 4)
 			// The message that the first is over has status resolved, while three fire.
 			settle(t, sender, time.Time{}, mark(1))
-			eventually(t, 20*time.Second, "the end to be heard of", func() error {
+			eventually(t, time.Minute, "the end to be heard of", func() error {
 				if over := h.decision("ended"); over != 1 {
 					return fmt.Errorf("%d runs were over", over)
 				}
 				return nil
 			})
-			fixed(t, h, 10*time.Second, 4)
+			fixed(t, h, time.Minute, 4)
 		})
 	}
 }

@@ -75,7 +75,7 @@ func (h *host) webhook() string { return h.url("/webhook/alertmanager") }
 func (h *host) start() *host {
 	h.t.Helper()
 	h.process = spawn(h.t, h.log(), beEngine, filepath.Join(h.dir, "runbook.yaml"))
-	eventually(h.t, 30*time.Second, "the engine to be ready", func() error {
+	eventually(h.t, time.Minute, "the engine to be ready", func() error {
 		select {
 		case <-h.process.end:
 			h.t.Fatal("the engine ended")
@@ -178,7 +178,10 @@ func eventually(t testing.TB, within time.Duration, what string, check func() er
 // tap stands between Alertmanager and the engine, and sees what is delivered.
 type tap struct {
 	*httptest.Server
+	before func(delivery int) // is done before each is passed on; the first is 1
+
 	mu         sync.Mutex
+	begun      int
 	deliveries []delivery
 }
 
@@ -189,12 +192,13 @@ type delivery struct {
 
 func newTap(t testing.TB, to string) *tap {
 	t.Helper()
-	p := &tap{}
+	p := &tap{before: func(int) {}}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
 		}
+		p.before(p.begin())
 		status := http.StatusBadGateway
 		if response, err := http.Post(to, "application/json", bytes.NewReader(body)); err == nil {
 			response.Body.Close()
@@ -207,6 +211,13 @@ func newTap(t testing.TB, to string) *tap {
 	}))
 	t.Cleanup(p.Close)
 	return p
+}
+
+func (p *tap) begin() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun++
+	return p.begun
 }
 
 func (p *tap) seen() []delivery {
