@@ -33,8 +33,8 @@ func (r *remediation) acceptance(i int, p runbooks.Prepared, targets []actions.T
 	switch {
 	case err != nil:
 		return "; whether the system would accept it is not known: " + message(err)
-	case refused.Count > 0:
-		return fmt.Sprintf("; the system would refuse %d: %s", refused.Count, refused.First)
+	case refused.Count > 0: // by the system, or because it could not be asked
+		return fmt.Sprintf("; it would fail now on %d: %s", refused.Count, refused.First)
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ steps:
 	p.Mode = runbooks.ModeDryRun
 	r := b.wait(b.start(p))
 	b.expect(r, run.Skipped)
-	for i, want := range []string{"would run on 1 target", "would run on 1 target; the system would refuse 1: on lamp/iron: iron does not break"} {
+	for i, want := range []string{"would run on 1 target", "would run on 1 target; it would fail now on 1: on lamp/iron: iron does not break"} {
 		if got := r.Steps[i].Reason; got != want {
 			t.Errorf("step %d says %q, want %q", i, got, want)
 		}
