@@ -43,11 +43,8 @@ func (a *API) Failure(ctx context.Context, what string, err error) error {
 	}
 	wrapped := fmt.Errorf("%s %s: %w", what, a.name, oneLine{err})
 	var r Refused
-	switch class := actions.ClassOf(err); {
-	case class == actions.ClassPermanent, errors.As(err, &r) && (r.Status < 500 || r.Denied):
+	if actions.ClassOf(err) == actions.ClassPermanent || errors.As(err, &r) && (r.Status < 500 || r.Denied) {
 		return actions.Permanent(wrapped)
-	case class == actions.ClassAmbiguous:
-		return actions.Ambiguous(wrapped)
 	}
 	return wrapped
 }
