@@ -223,7 +223,7 @@ func TestAPromotionThatMayNotBeChangesNothing(t *testing.T) {
 			}
 		}
 		before := databaseState(t, namespace)
-		b := bind(t, action(t, "kubernetes.cnpg_promote"), "{namespace: "+namespace+", cluster: orders, "+c.params+"}")
+		b := bind(t, action(t, "kubernetes.cnpg_promote"), "{namespace: "+namespace+", cluster: orders, wait: 1s, "+c.params+"}")
 		_, err := tryRun(t, b, "run/1")
 		refused(t, err, c.class, "promote", c.says)
 		refused(t, b.Accepts(t.Context(), actions.Target{}), c.class, c.says)
