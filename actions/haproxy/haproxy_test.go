@@ -18,6 +18,7 @@ import (
 	"github.com/runbook-engine/runbook/actions/haproxy"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/lab/proxy"
+	"github.com/runbook-engine/runbook/internal/lab/tcp"
 )
 
 // start is a HAProxy before a PostgreSQL, which it knows by two names.
@@ -174,26 +175,15 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 // does not do it.
 func deaf(t *testing.T, front *proxy.HAProxy) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			command, _ := bufio.NewReader(conn).ReadString('\n')
-			if to, err := net.Dial("tcp", front.Admin); err == nil && strings.HasPrefix(command, "show") {
-				_, _ = io.WriteString(to, command)
-				_, _ = io.Copy(conn, to)
-			}
-			conn.Close()
+	return tcp.Serve(t, func(conn net.Conn) {
+		defer conn.Close()
+		command, _ := bufio.NewReader(conn).ReadString('\n')
+		if to, err := net.Dial("tcp", front.Admin); err == nil && strings.HasPrefix(command, "show") {
+			defer to.Close()
+			_, _ = io.WriteString(to, command)
+			_, _ = io.Copy(conn, to)
 		}
-	}()
-	return listener.Addr().String()
+	})
 }
 
 // A fence that HAProxy does not show is none.

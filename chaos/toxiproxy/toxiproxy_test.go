@@ -23,6 +23,7 @@ import (
 	"github.com/runbook-engine/runbook/chaos/toxiproxy"
 	"github.com/runbook-engine/runbook/internal/document"
 	"github.com/runbook-engine/runbook/internal/lab/child"
+	"github.com/runbook-engine/runbook/internal/lab/tcp"
 )
 
 func TestMain(m *testing.M) {
@@ -39,24 +40,10 @@ const patience = time.Second
 // echo is a server that sends back what it gets.
 func echo(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.Copy(conn, conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	return tcp.Serve(t, func(conn net.Conn) {
+		defer conn.Close()
+		_, _ = io.Copy(conn, conn)
+	})
 }
 
 // suffers is what a user sees who sends some data, gets it back, and leaves.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/internal/lab/tcp"
 )
 
 // arena is what stages have in common.
@@ -108,21 +109,7 @@ func (a arena) full(t testing.TB, database string) bool {
 // ever while it is blocked.
 func newGate(t testing.TB, blocked func() bool) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() { pass(conn, blocked()) }()
-		}
-	}()
-	return listener.Addr().String()
+	return tcp.Serve(t, func(conn net.Conn) { pass(conn, blocked()) })
 }
 
 func pass(conn net.Conn, blocked bool) {

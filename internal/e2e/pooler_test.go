@@ -5,6 +5,8 @@ import (
 	"net"
 	"regexp"
 	"testing"
+
+	"github.com/runbook-engine/runbook/internal/lab/tcp"
 )
 
 // newPooler stands before PostgreSQL as a pooler does that keeps the session of a
@@ -12,27 +14,15 @@ import (
 // it: what a fault holds there, nothing ends by itself.
 func newPooler(t testing.TB, to string) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			session, err := net.Dial("tcp", to)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go unlimited(client, session)
-			go pipe(session, client)
+	return tcp.Serve(t, func(client net.Conn) {
+		session, err := net.Dial("tcp", to)
+		if err != nil {
+			client.Close()
+			return
 		}
-	}()
-	return listener.Addr().String()
+		go unlimited(client, session)
+		pipe(session, client)
+	})
 }
 
 var sessionLimit = regexp.MustCompile(`idle_in_transaction_session_timeout = \d+`)
