@@ -182,7 +182,7 @@ func (f *facts) wrong() (all []string) {
 	for _, s := range f.spells {
 		due := f.due(s)
 		switch {
-		case s.to.IsZero():
+		case s.to.IsZero() && s.sure:
 			all = append(all, "the fault is still there")
 		case !due.IsZero() && s.to.Sub(due) > healedWithin:
 			all = append(all, fmt.Sprintf("the fault was there for %s after its end was due", s.to.Sub(due)))

@@ -42,9 +42,13 @@ func (f *facts) yields(id string) bool {
 }
 
 // endedByRun: the runbook may have ended the fault, for it had begun to act when
-// that was seen to be gone.
+// that was seen to be gone, and before the system was well.
 func (f *facts) endedByRun(i gameday.Injection) bool {
-	return f.yields(i.Fault) && f.run != nil && i.Gone.Sub(i.There) <= faultSlack && f.effectBegan(i.Gone)
+	by := i.Gone
+	if f.recovery.held() {
+		by = earlier(by, f.recovery.by())
+	}
+	return f.yields(i.Fault) && f.run != nil && i.Gone.Sub(i.There) <= faultSlack && f.effectBegan(by)
 }
 
 func (f *facts) newEngine(i gameday.Injection) bool {

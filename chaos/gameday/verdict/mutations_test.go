@@ -235,6 +235,12 @@ var mutations = []mutation{
 		p.Faults[0].Yields = true
 		gone(e, 16.4, 16.9)
 	}, verdict.Inconclusive, "fault_lost", gameday.ByRunbook},
+	{"a fault that the runbook could end is gone, and the system well, before it acts", func(p *gameday.Plan, e *gameday.Evidence) {
+		p.Faults[0].Yields = true
+		gone(e, 15.9, 17.4)
+		e.Probes[0].Samples = looks(0, 35, 12, 16)
+		e.Runs[0].Steps[1].Started, e.Runs[0].Steps[1].Acted = at(17.1), at(17.15)
+	}, verdict.Inconclusive, "fault_lost", gameday.ByItself},
 	{"a fault that the runbook could end was not looked at for long", func(p *gameday.Plan, e *gameday.Evidence) {
 		p.Faults[0].Yields = true
 		gone(e, 11.8, 17.4)
