@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/models"
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
-	"github.com/runbook-engine/runbook/chaos/gameday/verdict"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/workflows/drills"
 )
@@ -34,24 +33,25 @@ type mutation struct {
 	sees      func(x *stand, d drills.Drill)
 	book, day string // instead of the usual ones
 	control   gameday.ControlRun
-	want      verdict.Name
-	code      string // of one of the reasons; several where it depends on what comes first
+	// The verdict, and the code of one of its reasons; several where it depends on
+	// what comes first.
+	want, code string
 }
 
 func mutations() []mutation {
 	all := []mutation{
-		{name: "the alert is silenced", world: silenced, want: verdict.Failed, code: "webhook_missing"},
-		{name: "the rule has a wrong label", world: mislabelled, want: verdict.Failed, code: "run_missing"},
-		{name: "the webhook is lost", world: unheard, want: verdict.Failed, code: "webhook_missing"},
-		{name: "the system heals itself", brief: true, world: healsItself, want: verdict.Inconclusive, code: "fault_lost"},
-		{name: "the probe is down", sees: blinded, day: strings.Replace(quickDay, "no_answer: bad, ", "", 1), want: verdict.Inconclusive, code: "no_effect or fault_lost"},
-		{name: "the runbook is disabled", book: "autonomy: off", want: verdict.Failed, code: "run_missing"},
-		{name: "the runbook does nothing", book: "nothing", want: verdict.Failed, code: "not_recovered"},
-		{name: "another runbook runs", brief: true, book: "another", want: verdict.Inconclusive, code: "fault_lost"},
+		{name: "the alert is silenced", world: silenced, want: "failed", code: "webhook_missing"},
+		{name: "the rule has a wrong label", world: mislabelled, want: "failed", code: "run_missing"},
+		{name: "the webhook is lost", world: unheard, want: "failed", code: "webhook_missing"},
+		{name: "the system heals itself", brief: true, world: healsItself, want: "inconclusive", code: "fault_lost"},
+		{name: "the probe is down", sees: blinded, day: strings.Replace(quickDay, "no_answer: bad, ", "", 1), want: "inconclusive", code: "no_effect or fault_lost"},
+		{name: "the runbook is disabled", book: "autonomy: off", want: "failed", code: "run_missing"},
+		{name: "the runbook does nothing", book: "nothing", want: "failed", code: "not_recovered"},
+		{name: "another runbook runs", brief: true, book: "another", want: "inconclusive or failed", code: "fault_lost or other_runbook"},
 	}
 	if runtime.GOOS == "linux" { // where processes can be frozen
 		all = append(all, mutation{name: "the service is replaced, not mended", brief: true, world: frozenWorld,
-			book: "frozen", day: frozenDay, want: verdict.Failed, code: "because_other"})
+			book: "frozen", day: frozenDay, want: "failed", code: "because_other"})
 	}
 	return all
 }
@@ -60,10 +60,10 @@ func mutations() []mutation {
 // is wrong they pass, and that is what they are there to tell.
 func controls() []mutation {
 	return []mutation{
-		{name: "a control run without the fault", control: gameday.NoFault, want: verdict.Passed, code: "passed"},
-		{name: "a control run without the remedy", control: gameday.NoRemedy, want: verdict.Passed, code: "passed"},
-		{name: "a control run without the remedy of a system that heals itself", world: healsItself, control: gameday.NoRemedy,
-			want: verdict.Failed, code: "control_recovered"},
+		{name: "a control run without the fault", control: gameday.NoFault, want: "passed", code: "passed"},
+		{name: "a control run without the remedy", control: gameday.NoRemedy, want: "passed", code: "passed"},
+		{name: "a control run without the remedy, whose fault somebody ends", world: healsItself, control: gameday.NoRemedy,
+			want: "inconclusive", code: "fault_lost"},
 	}
 }
 
@@ -94,7 +94,7 @@ func (x *stand) plays(t *testing.T, m mutation) {
 	began := time.Now()
 	d := x.seen(t, m)
 	t.Logf("%s: %s %v (%s)", m.name, d.Verdict.Verdict, codes(d), time.Since(began).Round(time.Second))
-	if d.Verdict.Verdict != m.want || !slices.ContainsFunc(codes(d), func(c string) bool { return strings.Contains(m.code, c) }) {
+	if !strings.Contains(m.want, string(d.Verdict.Verdict)) || !slices.ContainsFunc(codes(d), func(c string) bool { return strings.Contains(m.code, c) }) {
 		t.Errorf("want %s with %s: %s", m.want, m.code, tell(d))
 	}
 }

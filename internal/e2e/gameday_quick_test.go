@@ -67,8 +67,8 @@ func mutatedBook(t *testing.T, how string) string {
 	case "autonomy: off":
 		book = strings.Replace(book, "autonomy: auto", how, 1)
 	case "nothing":
-		from, to := strings.Index(book, "  - id: release"), strings.Index(book, "\nverify:")
-		book = book[:from] + "  - id: release\n    do: wait\n    with: {duration: 100ms}" + book[to:]
+		from, to := strings.Index(book, "  - id: release"), strings.Index(book, "  - id: blame")
+		book = book[:from] + "  - id: release\n    do: wait\n    with: {duration: 100ms}\n" + book[to:]
 	case "another":
 		other := strings.Replace(book, "runbook: db-pool-exhausted", "runbook: another", 1)
 		book = strings.Replace(book, `severity=~"critical|page"`, `severity="page"`, 1) + "\n---\n" + other

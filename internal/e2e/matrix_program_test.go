@@ -173,4 +173,7 @@ func (p *play) toss(chance *rand.Rand) {
 	if p.victim == temporalGone {
 		p.outage *= 4
 	}
+	if every, err := time.ParseDuration(p.fault.every); err == nil && p.victim == nobodyDies {
+		p.raise += every // or the remedy comes between two looks, and nobody has seen a fault
+	}
 }
