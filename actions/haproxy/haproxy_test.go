@@ -195,7 +195,7 @@ func TestWhatHAProxyDoesNotShowIsNotDone(t *testing.T) {
 		"haproxy.set_state":   "{backend: orders, server: a, state: maint, end_sessions: true}",
 		"haproxy.set_address": "{backend: orders, server: a, ip: 127.0.0.2, port: 4711}",
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		b := conformance.Bind(t, catalog, action, params)
 		_, err := b.Run(ctx, "key", *b.OnlyTarget())
 		cancel()

@@ -1,12 +1,14 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -150,19 +152,28 @@ func (c *client) one(ctx context.Context, backend, name string) (server, error) 
 	return server{}, actions.Permanent(fmt.Errorf("backend %q has no server %q", backend, name))
 }
 
-// await waits until a server is as wanted.
-func (c *client) await(ctx context.Context, backend, name string, wanted func(server) bool) (server, error) {
+// isCutOff: a connection sees the end of the time a little before its context.
+func isCutOff(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// await waits until a server is as wanted. A look that the end of the time cuts
+// off has seen nothing.
+func (c *client) await(ctx context.Context, backend, name string, wanted func(server) bool) (last server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	for {
 		s, err := c.one(ctx, backend, name)
-		if err != nil || wanted(s) {
+		switch {
+		case err != nil && !isCutOff(ctx, err), err == nil && wanted(s):
 			return s, err
+		case err == nil:
+			last = s
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			return s, fmt.Errorf("it was told to, and after %s server %s is still %s with %d sessions: %w", answerWithin, name, s.State, s.Sessions, ctx.Err())
+			return last, fmt.Errorf("it was told to, and after %s server %s is still %s with %d sessions: %w", answerWithin, name, cmp.Or(last.State, "unknown"), last.Sessions, ctx.Err())
 		}
 	}
 }

@@ -114,13 +114,17 @@ func (c client) replace(ctx context.Context, node string, p takeoverParams) erro
 func (c client) await(ctx context.Context, p takeoverParams) (master string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.Within))
 	defer cancel()
+	var why error
 	for {
 		m, _, err := c.master(ctx, p.Cluster)
-		why := fmt.Errorf("%s is the master (seen: %t, read only: %t)", m.Key, m.IsLastCheckValid, m.ReadOnly)
 		switch {
-		case err != nil:
+		case err == nil:
+			why = fmt.Errorf("%s is the master (seen: %t, read only: %t)", m.Key, m.IsLastCheckValid, m.ReadOnly)
+		case ctx.Err() == nil || why == nil: // what the end of the time cuts off has seen nothing
 			why = err
-		case m.Key.String() == p.From:
+		}
+		switch {
+		case err != nil, m.Key.String() == p.From:
 		case p.To != "" && m.Key.String() != p.To:
 			return "", actions.Permanent(fmt.Errorf("%s is the master, and not %s", m.Key, p.To))
 		case m.IsLastCheckValid && !m.ReadOnly:

@@ -42,7 +42,7 @@ func TestAClockThatIsSetKeepsNoLease(t *testing.T) {
 		}
 	})
 	t.Run("back", func(t *testing.T) {
-		d := newDesk(t, lease(600*time.Millisecond), 0)
+		d := newDesk(t, lease(2*time.Second), 0)
 		d.Skew(1, wall)
 		a := d.admit("heal.1", "db")
 		held, stop, err := d.Hold(t.Context(), "heal.1", a.Token)

@@ -42,8 +42,8 @@ func newDetour(t *testing.T) *detour {
 	d.host = newHost(t, fmt.Sprintf("connections:\n  edge: {haproxy: {address: '%s'}}\n  orders-path: {toxiproxy: {listen: '%s', upstream: '%s'}}\n"+
 		"  orders-api: {http: {url: %s}}\n  metrics: {prometheus: {url: %s}}\n  alerts: {alertmanager: {url: %s}}\n",
 		d.front.Admin, way, env.Postgres.Address(), orders.URL, env.Prometheus.URL, env.Alertmanagers[0].URL),
-		shipped(t, "database-path.yaml", map[string]string{"cooldown: 10m": "cooldown: 1s"}))
-	d.host.write("books/path.gameday.yaml", shipped(t, "database-path.gameday.yaml", nil))
+		shipped(t, "database-path.yaml", map[string]string{"cooldown: 10m": "cooldown: 1s", "hold: 5s": "hold: 1s"}))
+	d.host.write("books/path.gameday.yaml", strings.ReplaceAll(shipped(t, "database-path.gameday.yaml", nil), "hold: 5s", "hold: 2s"))
 	d.host.start()
 	d.watched(t)
 	return d

@@ -97,14 +97,24 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	stopped := make(chan error, 1)
 	context.AfterFunc(ctx, func() {
 		s.leak.end()
-		grace, cancel := context.WithTimeout(context.Background(), 5*requestTimeout)
-		defer cancel()
-		stopped <- server.Shutdown(grace)
+		stopped <- end(server)
 	})
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return <-stopped
+}
+
+// end lets requests finish that are under way. A connection that was opened and
+// never used counts as one for a while; it is not waited for in the end.
+func end(server *http.Server) error {
+	grace, cancel := context.WithTimeout(context.Background(), 5*requestTimeout)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	return err
 }
 
 // reachable is an address through which we reach a listener of our own, which
