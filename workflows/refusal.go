@@ -30,15 +30,16 @@ func refused(reason string) string {
 	return "refused: " + reason
 }
 
-// refusal is the first of some steps that a guard kept from acting, where these
-// steps changed nothing and nothing else went wrong; else nil.
+// refusal is the first of some steps that a guard kept from acting, where nothing
+// else went wrong with them; else nil. It is asked where they changed nothing.
 func (r *remediation) refusal(from, to int) (first *run.Step) {
 	for i := from; i < to; i++ {
 		s := &r.run.Steps[i]
 		switch {
-		case s.Risk.Writes() && len(s.Results) > 0, s.Outcome == run.Failed && s.Guard == "":
+		case s.Outcome != run.Failed:
+		case s.Guard == "":
 			return nil
-		case s.Outcome == run.Failed && first == nil:
+		case first == nil:
 			first = s
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ func newDesk(t *testing.T, auth func(*slog.Logger) *identity.Authenticator) *des
 // whoami says the name, or what they may do.
 func whoami(w http.ResponseWriter, r *http.Request) {
 	who := identity.FromContext(r.Context())
+	if runbook := r.Header.Get("X-Limits"); runbook != "" {
+		fmt.Fprint(w, who.For(identity.Approver, runbook) == nil, who.Targets(identity.Approver, runbook))
+		return
+	}
 	if r.Header.Get("X-Roles") == "" {
 		fmt.Fprint(w, who.Name)
 		return
@@ -204,8 +209,12 @@ func TestStandaloneToken(t *testing.T) {
 
 // certified is a server that asks for client certificates.
 func certified(t *testing.T, c identity.Config, pool *x509.CertPool) func(headers []string, certificates ...tls.Certificate) (int, string) {
+	return certifiedAs(t, c, &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool})
+}
+
+func certifiedAs(t *testing.T, c identity.Config, config *tls.Config) func(headers []string, certificates ...tls.Certificate) (int, string) {
 	server := httptest.NewUnstartedServer(identity.New(c, true, slog.New(slog.DiscardHandler)).Middleware(http.HandlerFunc(whoami)))
-	server.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool}
+	server.TLS = config
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	trusted := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -259,6 +268,36 @@ func TestListedCertificates(t *testing.T) {
 	ask = certified(t, identity.Config{}, pool)
 	if status, may := ask(roles, authority.issue("anybody")); status != http.StatusOK || may != "viewer operator alertmanager" {
 		t.Errorf("nobody is listed: %d %q", status, may)
+	}
+}
+
+// What somebody is limited to holds however they come.
+func TestLimitsHoldForEachKindOfCredential(t *testing.T) {
+	authority, pool := newAuthority(t)
+	i := newIssuer(t)
+	roles, books, targets := []identity.Role{"approver"}, []string{"x"}, []string{"pod/shop/*"}
+	ask := certified(t, identity.Config{
+		Tokens:       []identity.Token{{Name: "ci", File: file(t, "t"), Roles: roles, Runbooks: books, Targets: targets}},
+		Basic:        []identity.User{{Name: "alice", File: file(t, "p"), Roles: roles, Runbooks: books, Targets: targets}},
+		Certificates: []identity.Certificate{{Name: "am", Roles: roles, Runbooks: books, Targets: targets}},
+		OIDC: &identity.OIDC{Issuer: i.URL, Audience: "runbook", NameClaim: "email", RolesClaim: "groups",
+			Groups: []identity.Group{{Name: "sre", Roles: roles, Runbooks: books, Targets: targets}}},
+	}, pool)
+	for name, credential := range map[string][]string{"token": bearer("t"), "user": basic("alice", "p"), "certificate": nil, "login": bearer(i.token(nil))} {
+		for runbook, want := range map[string]string{"x": "true [pod/shop/*]", "y": "false []"} {
+			if status, may := ask(append(slices.Clone(credential), "X-Limits", runbook), authority.issue("am")); status != http.StatusOK || may != want {
+				t.Errorf("%s for runbook %s: %d %q, want %q", name, runbook, status, may, want)
+			}
+		}
+	}
+}
+
+// A certificate that TLS only asked for, and nobody verified, says nothing.
+func TestACertificateThatNobodyVerifiedIsNone(t *testing.T) {
+	authority, _ := newAuthority(t)
+	send := certifiedAs(t, identity.Config{}, &tls.Config{ClientAuth: tls.RequestClientCert})
+	if status, text := send(nil, authority.issue("alertmanager.example")); status != http.StatusUnauthorized {
+		t.Errorf("%d %s", status, text)
 	}
 }
 
