@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -28,7 +30,18 @@ type documents struct {
 	watcher *fsnotify.Watcher // nil where files can not be watched
 
 	loading sync.Mutex
+	last    sources // what was read last, also where it was not taken
 	loaded  atomic.Pointer[library]
+}
+
+// sources are the files as they were read, or why they were not.
+type sources struct {
+	files diag.Sources
+	err   error
+}
+
+func (s sources) same(o sources) bool {
+	return fmt.Sprint(s.err) == fmt.Sprint(o.err) && maps.EqualFunc(s.files, o.files, bytes.Equal)
 }
 
 // library is what was loaded together.
@@ -50,21 +63,32 @@ func (d *documents) gamedayOptions(set *runbooks.Set) gameday.Options {
 	}
 }
 
-// read loads and checks everything, and keeps nothing.
-func (d *documents) read() (*library, error) {
-	files, err := runbooks.Files(d.paths)
-	if err != nil {
-		return nil, err
+func (d *documents) sources() (s sources) {
+	var files []string
+	if files, s.err = runbooks.Files(d.paths); s.err == nil {
+		s.files, s.err = runbooks.ReadFiles(files)
 	}
-	sources, err := runbooks.ReadFiles(files)
-	if err != nil {
-		return nil, err
+	return s
+}
+
+// unchanged reports that the documents are what was read last: something else in
+// their folders has changed, such as a log.
+func (d *documents) unchanged() bool {
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	return d.sources().same(d.last)
+}
+
+// check makes a library of what was read.
+func (d *documents) check(s sources) (*library, error) {
+	if s.err != nil {
+		return nil, s.err
 	}
-	set, problems := runbooks.Load(sources, d.options)
+	set, problems := runbooks.Load(s.files, d.options)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	days, problems := gameday.Load(sources, d.gamedayOptions(set))
+	days, problems := gameday.Load(s.files, d.gamedayOptions(set))
 	problems = append(problems, d.admit(set)...)
 	return &library{set, days}, problems.Err()
 }
@@ -73,7 +97,8 @@ func (d *documents) read() (*library, error) {
 func (d *documents) load() error {
 	d.loading.Lock()
 	defer d.loading.Unlock()
-	all, err := d.read()
+	d.last = d.sources()
+	all, err := d.check(d.last)
 	if err != nil {
 		d.metrics.Reloaded(false, 0)
 		return fmt.Errorf("load the runbooks: %w", err)

@@ -139,6 +139,29 @@ func TestASingleFileIsReloaded(t *testing.T) {
 	loaded(t, e, "new")
 }
 
+// A log that is written into the folder of the documents says of each reload that
+// there was one: that must not be the reason of the next.
+func TestWhatIsWrittenBesideTheDocumentsIsNoChange(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "one.yaml", fmt.Sprintf(pause, "old", "A"))
+	e := serve(t, dir, "runbooks: [one.yaml]\n")
+	loaded(t, e, "old")
+	was := e.documents.Set()
+	write(t, dir, "engine.log", "runbooks reloaded")
+	e.documents.changed()
+	if e.documents.Set() != was {
+		t.Error("the documents were read again because of a log beside them")
+	}
+	write(t, dir, "one.yaml", "runbook: [")
+	e.documents.changed()
+	if !e.documents.unchanged() {
+		t.Error("a broken document would be read again and again")
+	}
+	write(t, dir, "one.yaml", fmt.Sprintf(pause, "new", "A"))
+	e.documents.changed()
+	loaded(t, e, "new")
+}
+
 const guarded = `
 runbook: guarded
 summary: Ask for what is not there.

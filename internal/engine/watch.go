@@ -81,6 +81,9 @@ func (d *documents) changed() {
 	if err := d.follow(); err != nil {
 		d.log.Error("changes of the runbooks may not be noticed", "error", err)
 	}
+	if d.unchanged() {
+		return // a log that is written beside them would else be written for ever
+	}
 	_ = d.reload("a file changed") // it is in the log and the metrics
 }
 
