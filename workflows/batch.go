@@ -49,6 +49,7 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 	}
 	return r.book(i, ledger.Reserve{
 		Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: ids(targets), Rate: own, EngineRate: engine, Population: population,
+		Override: r.plan.Override,
 	})
 }
 

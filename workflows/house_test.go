@@ -33,6 +33,7 @@ type house struct {
 	deaf    string   // the Alertmanager that takes no silence
 	sick    map[string]bool
 	apart   bool                     // each prefix is a population of its own; set before the first
+	members bool                     // of which all lamps are members
 	gates   map[string]chan struct{} // per lamp, count and targets, what its calls wait for; set before the first
 }
 
@@ -156,6 +157,9 @@ func (h *house) targets(ctx context.Context, p lampParams) (actions.Selection, e
 		s.Name = "lamps/" + p.Prefix
 	}
 	for name := range h.lamps {
+		if h.members {
+			s.Members = append(s.Members, "lamp/"+name)
+		}
 		if strings.HasPrefix(name, p.Prefix) {
 			s.Targets = append(s.Targets, actions.Target{ID: "lamp/" + name, Unhealthy: h.sick[name]})
 		}

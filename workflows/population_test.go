@@ -70,3 +70,18 @@ func TestAPopulationIsWhatTheActionCallsIt(t *testing.T) {
 	close(gate)
 	b.wait(first)
 }
+
+// Two populations that share targets are counted together, whatever they are
+// called.
+func TestPopulationsThatShareTargetsAreCountedTogether(t *testing.T) {
+	b := newBench(t, "a1", "b1")
+	b.keepsLedger()
+	b.house.apart, b.house.members = true, true
+	gate := make(chan struct{})
+	b.house.gates = map[string]chan struct{}{"a1": gate}
+	first := b.start(b.plan(lightsOf("a", "max_targets: {count: 1}")))
+	b.eventually("the first has begun", func() bool { return b.house.working() > 0 })
+	b.expectStep(b.do(lightsOf("b", "max_targets: {count: 1}")), "light", run.Failed, "allows 1 of lamps/b, and it would be 2, with what "+first+" is at work on")
+	close(gate)
+	b.wait(first)
+}

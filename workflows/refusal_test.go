@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,4 +144,35 @@ func TestPeopleAreCalledWhereAGuardLeavesAnAlertToNobody(t *testing.T) {
 			t.Errorf("escalation %+v: %s", r.Escalation, describe(r))
 		}
 	})
+}
+
+// byAda is a run that ada starts, within the targets that she is limited to.
+func (b *bench) byAda(doc string, only, override []string) run.Run {
+	b.t.Helper()
+	p, err := b.load(doc).ForExec(map[string]any{"room": "hall"}, runbooks.ModeLive, "ada", "dark", fmt.Sprintf("%s-%d", b.queue, len(b.started)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.Only, p.Override = only, override
+	return b.wait(b.start(p))
+}
+
+func TestWhoIsLimitedToTargetsReachesNoOther(t *testing.T) {
+	b := newBench(t, "a1", "a2")
+	r := b.byAda(lights(""), []string{"lamp/a1", "lamp/b*"}, nil)
+	b.expect(r, run.Skipped)
+	b.expectStep(r, "light", run.Failed, "lamp/a2 is not one of the targets that whoever asked is limited to: lamp/a1, lamp/b*")
+	if r.Steps[0].Guard != workflows.GuardRole {
+		t.Errorf("refused by %q", r.Steps[0].Guard)
+	}
+	b.expect(b.byAda(lights(""), []string{"lamp/*"}, nil), run.Fixed, "light a1", "light a2")
+}
+
+// One name is set aside for runs and for targets.
+func TestAnOverrideOfTheRateHoldsForTargetsToo(t *testing.T) {
+	b := newBench(t, "a1")
+	b.keepsLedger()
+	doc := lights("rate: [1/h], rate_per_target: [1/h]")
+	b.byAda(doc, nil, nil)
+	b.expectStep(b.byAda(doc, nil, []string{"rate"}), "light", run.Done, "")
 }

@@ -194,7 +194,7 @@ func (l *Ledger) reserve(r Reserve) Answer {
 	}
 	for _, target := range r.Targets {
 		acct := l.accounts[targetKey(target)]
-		if acct == nil {
+		if acct == nil || slices.Contains(r.Override, string(GuardRate)) {
 			continue
 		}
 		id := idOf(r.Run, r.Step, target)

@@ -137,6 +137,22 @@ func TestReserveIsAllOrNothing(t *testing.T) {
 	d.is(reserve("eight", "a"), ledger.Admitted, "")
 }
 
+// What a person does beyond a rate counts for those who come after.
+func TestAPersonSetsTheRatesOfTargetsAside(t *testing.T) {
+	d := newDesk(t)
+	reserve := func(run string, override ...string) ledger.Answer {
+		return d.do(ledger.Op{Reserve: &ledger.Reserve{Run: run, Step: "one", Targets: []string{"a"}, Rate: rates(t, "2/h"), Override: override}})
+	}
+	d.is(reserve("restart.1"), ledger.Admitted, "")
+	d.is(reserve("restart.2", "cooldown"), ledger.Admitted, "")
+	d.is(reserve("restart.3", "cooldown"), ledger.Refused, ledger.GuardRate)
+	d.wait(30 * time.Minute)
+	d.is(reserve("restart.3", "rate"), ledger.Admitted, "")
+	d.wait(31 * time.Minute)
+	d.is(reserve("restart.4"), ledger.Admitted, "")
+	d.is(reserve("restart.5"), ledger.Refused, ledger.GuardRate)
+}
+
 func TestHalt(t *testing.T) {
 	d := newDesk(t)
 	token := d.admitted(ledger.Admit{Run: "restart.1", Resource: "db"})

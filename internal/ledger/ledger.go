@@ -65,6 +65,9 @@ type Reserve struct {
 	EngineRate []Rate `json:"engine_rate,omitempty"`
 	// Population is what the targets were chosen from, where that is known.
 	Population *Population `json:"population,omitempty"`
+	// Override are the guards that a person set aside: what is beyond a rate is
+	// booked nevertheless.
+	Override []string `json:"override,omitempty"`
 }
 
 // Release ends what a run holds. Linger keeps the lease until it can no longer
