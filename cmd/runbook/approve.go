@@ -69,7 +69,7 @@ func (p *program) answer(ctx context.Context, r *reach, meant, output string, se
 	if err != nil {
 		return err
 	}
-	id, err := c.find(ctx, meant)
+	id, err := c.findUnderWay(ctx, meant)
 	if err == nil {
 		err = p.sayOthers(ctx, c, id)
 	}

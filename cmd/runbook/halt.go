@@ -152,6 +152,9 @@ func (p *program) turnHere(r *reach, output string, t turn) error {
 }
 
 func haltHere(s *halt.Switch, by string, request api.HaltRequest) (warning string, err error) {
+	if strings.TrimSpace(request.Reason) == "" {
+		return "", usage("--reason needs a reason in words")
+	}
 	until := time.Time{}
 	if request.For != "" {
 		d, err := model.ParseDuration(request.For)

@@ -119,6 +119,28 @@ func (c *connection) find(ctx context.Context, meant string) (string, error) {
 	return only(meant, found, dry)
 }
 
+// findUnderWay is for what can only be done to a run under way: one that has
+// ended is meant only where no other can be.
+func (c *connection) findUnderWay(ctx context.Context, meant string) (string, error) {
+	if meant == "last" {
+		return c.newest(ctx)
+	}
+	rows, err := c.Runs(ctx, client.Filter{Running: true, DryRuns: true, Limit: maxLimit})
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, row := range rows {
+		if begins(row.ID, meant) {
+			found = append(found, row.ID)
+		}
+	}
+	if len(found) == 0 {
+		return c.find(ctx, meant)
+	}
+	return only(meant, found, nil)
+}
+
 func begins(id, meant string) bool {
 	_, episode, _ := strings.Cut(id, ".")
 	_, own, _ := strings.Cut(episode, "-")

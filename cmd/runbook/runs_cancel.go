@@ -43,7 +43,7 @@ func (p *program) cancelRun(ctx context.Context, r *reach, meant string, cancel 
 	if err != nil {
 		return err
 	}
-	id, err := c.find(ctx, meant)
+	id, err := c.findUnderWay(ctx, meant)
 	if err == nil {
 		err = c.Cancel(ctx, id, cancel)
 	}

@@ -36,6 +36,9 @@ func (s *server) decisions() {
 }
 
 func (s *server) decide(ctx context.Context, in *decideInput, approve bool) (*cancelOutput, error) {
+	if err := inWords(in.Body.Reason); err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	r, err := s.Runs.Get(ctx, in.ID)

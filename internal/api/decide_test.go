@@ -87,6 +87,7 @@ func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 	}
 	b.as(named("ada", onCall))
 	b.refused(http.MethodPost, path, api.Decide{}, http.StatusUnprocessableEntity, api.CodeInvalid)
+	b.refused(http.MethodPost, path, api.Decide{Reason: "  "}, http.StatusUnprocessableEntity, api.CodeInvalid)
 	b.answer(id, "approve", named("ada", onCall), "seen it")
 	b.await(id, func(r run.Run) bool { return len(r.Approval.Decisions) == 1 })
 	b.refused(http.MethodPost, path, api.Decide{Reason: "again"}, http.StatusForbidden, api.CodeForbidden)

@@ -68,6 +68,9 @@ func (s *server) status() Status {
 // haltAll halts in any case: what it can not write down or pass on is a warning.
 func (s *server) haltAll(ctx context.Context, in *haltInput) (*statusOutput, error) {
 	until, err := until(in.Body.For, time.Now())
+	if err == nil {
+		err = inWords(in.Body.Reason)
+	}
 	if err != nil {
 		return nil, err
 	}

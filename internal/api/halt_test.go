@@ -65,7 +65,7 @@ func TestALongerHaltIsNotShortenedSilently(t *testing.T) {
 
 func TestHaltNeedsAReasonAndALength(t *testing.T) {
 	b := newBench(t)
-	for _, bad := range []api.HaltRequest{{}, {Reason: "x", For: "soon"}, {Reason: "x", For: "-1h"}, {Reason: "x", For: "0s"}, {Reason: "x", For: "2y"}} {
+	for _, bad := range []api.HaltRequest{{}, {Reason: " \t"}, {Reason: "x", For: "soon"}, {Reason: "x", For: "-1h"}, {Reason: "x", For: "0s"}, {Reason: "x", For: "2y"}} {
 		b.refused(http.MethodPost, "/halt", bad, http.StatusUnprocessableEntity, api.CodeInvalid)
 	}
 	if h := b.halt.State(); h != nil {

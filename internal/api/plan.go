@@ -263,8 +263,13 @@ func (s *server) checkOverride(ctx context.Context, who identity.Identity, in St
 			return problem(http.StatusUnprocessableEntity, CodeInvalid, fmt.Sprintf("%q can not be set aside; one of: %s", guard, strings.Join(overridable, ", ")))
 		}
 	}
-	if strings.TrimSpace(in.Reason) == "" {
-		return problem(http.StatusUnprocessableEntity, CodeInvalid, "to set a guard aside takes a reason")
+	return inWords(in.Reason)
+}
+
+// inWords: a reason of blanks is none.
+func inWords(reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return problem(http.StatusUnprocessableEntity, CodeInvalid, "this takes a reason, in words")
 	}
 	return nil
 }
