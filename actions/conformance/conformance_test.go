@@ -42,6 +42,12 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 		{"the population is too small", "Targets only reads", "population is 1", func(_ *lamps, d *def) {
 			d.Targets = fixedTargets(actions.Selection{Targets: []actions.Target{{ID: "lamp/a"}, {ID: "lamp/b"}}, Population: 1})
 		}},
+		{"a member is missing", "Targets only reads", "has 1 members", func(_ *lamps, d *def) {
+			d.Targets = fixedTargets(actions.Selection{Targets: []actions.Target{{ID: "lamp/a"}}, Population: 2, Members: []string{"lamp/a"}})
+		}},
+		{"a target is no member", "Targets only reads", "no member", func(_ *lamps, d *def) {
+			d.Targets = fixedTargets(actions.Selection{Targets: []actions.Target{{ID: "lamp/a"}}, Population: 1, Members: []string{"lamp/b"}})
+		}},
 		{"Targets changes its mind", "Targets only reads", "asked again", func(_ *lamps, d *def) {
 			calls := 0
 			d.Targets = func(context.Context, lampParams) (actions.Selection, error) {

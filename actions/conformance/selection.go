@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -32,6 +33,9 @@ func wellFormed(s actions.Selection) error {
 	if s.Population != 0 && s.Population < len(s.Targets) {
 		return fmt.Errorf("the population is %d, but %d of them are targets", s.Population, len(s.Targets))
 	}
+	if n := len(s.Members); n > 0 && n != s.Population {
+		return fmt.Errorf("the population is %d, and has %d members", s.Population, n)
+	}
 	seen := map[string]bool{}
 	for _, target := range s.Targets {
 		kind, place, _ := strings.Cut(target.ID, "/")
@@ -42,6 +46,9 @@ func wellFormed(s actions.Selection) error {
 			return fmt.Errorf("the target %q is there twice", target.ID)
 		}
 		seen[target.ID] = true
+		if len(s.Members) > 0 && !slices.Contains(s.Members, target.ID) {
+			return fmt.Errorf("the target %q is no member of the population", target.ID)
+		}
 	}
 	return nil
 }

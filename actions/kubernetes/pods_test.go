@@ -65,7 +65,7 @@ func TestWhichPodsAreSelected(t *testing.T) {
 	} {
 		b := bind(t, actionOver(t, "{kubeconfig: '"+real.Kubeconfig()+"'}", "kubernetes.delete_pods", hourLater), "{namespace: "+namespace+", allow_unmanaged: true, "+params+"}")
 		s := selected(t, b)
-		if podNames(s) != want.names || s.Population != want.population || *s.Healthy != want.healthy {
+		if podNames(s) != want.names || s.Population != want.population || len(s.Members) != want.population || *s.Healthy != want.healthy {
 			t.Errorf("%s: %q of %d, %d healthy, want %+v", params, podNames(s), s.Population, *s.Healthy, want)
 		}
 		for _, target := range s.Targets {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/runbook-engine/runbook/internal/admission"
 )
 
 // rates are those of the workers' clocks in a contest: about as far apart as
@@ -19,6 +21,16 @@ func wrong(seed uint64) func() time.Duration {
 	return func() time.Duration {
 		turn := uint64(time.Now().UnixNano()) / uint64(again)
 		return upTo(rand.New(rand.NewPCG(seed, turn)), 2*time.Hour) - time.Hour
+	}
+}
+
+func TestOfTwoClocksTheOneThatSaysMoreCounts(t *testing.T) {
+	for _, c := range []struct{ steady, wall, want time.Duration }{
+		{time.Second, time.Minute, time.Minute}, {time.Second, -time.Hour, time.Second}, {time.Second, 0, time.Second},
+	} {
+		if got := admission.Elapsed(c.steady, c.wall); got != c.want {
+			t.Errorf("%s by the one and %s by the other is %s", c.steady, c.wall, got)
+		}
 	}
 }
 

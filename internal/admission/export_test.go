@@ -9,6 +9,13 @@ func (c *Client) Skew(rate float64, wall func() time.Duration) *Client {
 	return c
 }
 
+// Elapsed is how long a moment is taken to be ago of which the clocks of a process
+// say so.
+func Elapsed(steady, wall time.Duration) time.Duration {
+	now := time.Now()
+	return instant{steady: now.Add(steady), wall: now.Add(wall)}.since(instant{steady: now, wall: now})
+}
+
 type skewed struct {
 	start time.Time
 	rate  float64
