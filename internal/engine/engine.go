@@ -118,8 +118,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	e.health.look(ctx)
-	return e.health.Ready()
+	return e.health.begin(ctx)
 }
 
 func (e *Engine) listen(o Options) (err error) {

@@ -14,6 +14,9 @@ import (
 const (
 	askEvery  = 2 * time.Second
 	askWithin = 2 * time.Second
+	// beginWithin is how long a Temporal that was there a moment ago may leave an
+	// engine that starts without an answer: machines are busy when it matters.
+	beginWithin = 20 * time.Second
 )
 
 // health knows whether the engine can do its work now.
@@ -48,6 +51,20 @@ func (h *health) Ready() error {
 		return errStopping
 	}
 	return *h.reason.Load()
+}
+
+// begin asks Temporal until it answers, for a while.
+func (h *health) begin(ctx context.Context) error {
+	for end := time.Now().Add(beginWithin); ; {
+		h.look(ctx)
+		if err := h.Ready(); err == nil || time.Now().After(end) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // follow asks Temporal until ctx ends.
