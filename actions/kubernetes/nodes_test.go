@@ -153,6 +153,20 @@ func TestADrainRefusesWhatWouldBeLostBeforeItChangesAnything(t *testing.T) {
 	}
 }
 
+func TestADrainGivesPodsTheGraceThatWasSet(t *testing.T) {
+	t.Parallel()
+	namespace, node := real.Namespace(t), addNode(t)
+	addPod(t, namespace, "db", testcluster.Image, func(p *corev1.Pod) {
+		p.Annotations, p.Spec.NodeName = map[string]string{testcluster.Abandoned: ""}, node
+	})
+	_, err := tryRun(t, bind(t, action(t, "kubernetes.drain"), "{names: ["+node+"], wait: 1s, grace_period: 7s, allow_unmanaged: true}"), "run/1")
+	refused(t, err, actions.ClassPermanent, "its node has not ended it")
+	now, err := real.Set.CoreV1().Pods(namespace).Get(t.Context(), "db", metav1.GetOptions{})
+	if err != nil || now.DeletionGracePeriodSeconds == nil || *now.DeletionGracePeriodSeconds != 7 || !strings.HasPrefix(nodeState(t, node), "true") {
+		t.Errorf("%v (%v), and the node is %s", now.DeletionGracePeriodSeconds, err, nodeState(t, node))
+	}
+}
+
 // The kubelet of a node that is gone ends no pod.
 func TestADrainOfANodeThatIsGoneSaysWhy(t *testing.T) {
 	namespace := real.Namespace(t)
