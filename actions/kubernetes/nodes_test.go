@@ -163,7 +163,7 @@ func TestADrainGivesPodsTheGraceThatWasSet(t *testing.T) {
 	refused(t, err, actions.ClassPermanent, "its node has not ended it")
 	now, err := real.Set.CoreV1().Pods(namespace).Get(t.Context(), "db", metav1.GetOptions{})
 	if err != nil || now.DeletionGracePeriodSeconds == nil || *now.DeletionGracePeriodSeconds != 7 || !strings.HasPrefix(nodeState(t, node), "true") {
-		t.Errorf("%v (%v), and the node is %s", now.DeletionGracePeriodSeconds, err, nodeState(t, node))
+		t.Errorf("%s (%v), and the node is %s", asJSON(t, now.DeletionGracePeriodSeconds), err, nodeState(t, node))
 	}
 }
 
