@@ -151,15 +151,25 @@ func (s *server) trust(rb *runbooks.Runbook, proofs []ledger.Proof, windows []ru
 	return t
 }
 
+// brief is the ledger at a glance. The whole of it, which takes long to tell in a
+// storm, is asked only where the ledger has not said yet how things are.
+func (s *server) brief(ctx context.Context) (ledger.Brief, error) {
+	if brief, err := s.Ledger.Brief(ctx); err == nil {
+		return brief, nil
+	}
+	snapshot, err := s.snapshot(ctx)
+	return snapshot.Brief, err
+}
+
 // resetStorm does nothing that it can not write down.
 func (s *server) resetStorm(ctx context.Context, in *resetInput) (*statusOutput, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	snapshot, err := s.snapshot(ctx)
+	brief, err := s.brief(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if snapshot.Storm == nil {
+	if brief.Storm == nil {
 		return nil, problem(http.StatusConflict, CodeNoStorm, "the storm breaker is not open")
 	}
 	by := identity.FromContext(ctx).Name
@@ -167,7 +177,7 @@ func (s *server) resetStorm(ctx context.Context, in *resetInput) (*statusOutput,
 	if err := s.Audit.Write(e); err != nil {
 		return nil, problem(http.StatusServiceUnavailable, CodeAudit, "a reset can not be recorded, so the breaker stays open: "+err.Error())
 	}
-	reset := ledger.Reset{By: by, Skip: in.Body.Backlog == "skip", Since: snapshot.Storm.Since}
+	reset := ledger.Reset{By: by, Skip: in.Body.Backlog == "skip", Since: brief.Storm.Since}
 	if _, err := s.Ledger.Apply(ctx, ledger.Op{Reset: &reset}); err != nil {
 		return nil, s.failed(err)
 	}
