@@ -28,9 +28,9 @@ func TestTheDemoEndsFixed(t *testing.T) {
 	if !story.MatchString(timeline) {
 		t.Errorf("the story is not as it should be:\n%s", out.String())
 	}
-	acts := regexp.MustCompile(`(?s)The game day:.*alert pending.*alert firing.*webhook.*healed lock.*\npassed, recovered because of: runbook\n.*` +
+	acts := regexp.MustCompile(`(?s)The game day:.*effect seen.*webhook.*healed lock.*\npassed, recovered because of: runbook\n.*` +
 		`with the runbook turned off.*healed lock.*\nfailed\n.*\(run_missing\)`)
-	if !acts.MatchString(out.String()) {
+	if !acts.MatchString(out.String()) || !strings.Contains(out.String(), "alert pending") {
 		t.Errorf("the game days are not as they should be:\n%s", out.String())
 	}
 }
