@@ -5,6 +5,7 @@ package actions
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -30,13 +31,21 @@ func (r Risk) Writes() bool { return r != ReadOnly }
 // Target is one thing that an action touches.
 type Target struct {
 	// ID names it by kind and place, such as deployment/shop/checkout or
-	// backend/orders/4711. Within one system it means one thing only.
+	// backend/orders/4711. Within one system it means one thing only. What follows
+	// a ";" is what the action adds for itself, and no part of which target it is.
 	ID string `json:"id"`
 	// Doc tells a person which one it is: "idle in transaction for 34s".
 	Doc string `json:"doc,omitempty"`
 	// Unhealthy targets are not among the healthy ones of the population: to act
 	// on one takes nothing away.
 	Unhealthy bool `json:"unhealthy,omitempty"`
+}
+
+// Which is the ID without what the action added for itself: two actions that
+// touch one thing agree on it.
+func (t Target) Which() string {
+	which, _, _ := strings.Cut(t.ID, ";")
+	return which
 }
 
 // Selection is what an action would touch.

@@ -165,7 +165,8 @@ func TestWhoIsLimitedToTargetsReachesNoOther(t *testing.T) {
 	if r.Steps[0].Guard != workflows.GuardRole {
 		t.Errorf("refused by %q", r.Steps[0].Guard)
 	}
-	b.expect(b.byAda(lights(""), []string{"lamp/*"}, nil), run.Fixed, "light a1", "light a2")
+	allowed := newBench(t, "a1")
+	allowed.expect(allowed.byAda(lights(""), []string{"lamp/*"}, nil), run.Fixed, "light a1")
 }
 
 // One name is set aside for runs and for targets.
@@ -175,4 +176,15 @@ func TestAnOverrideOfTheRateHoldsForTargetsToo(t *testing.T) {
 	doc := lights("rate: [1/h], rate_per_target: [1/h]")
 	b.byAda(doc, nil, nil)
 	b.expectStep(b.byAda(doc, nil, []string{"rate"}), "light", run.Done, "")
+}
+
+// What an action adds to a target's ID for itself makes no other target of it.
+func TestTheRateOfATargetKnowsItByWhatItIs(t *testing.T) {
+	b := newBench(t, "a1;red", "a1;blue")
+	b.keepsLedger()
+	smash := func(name string) run.Run {
+		return b.do(head + "guards: {rate_per_target: [1/h]}\nsteps: [{id: light, do: lamp.smash, with: {name: '" + name + "'}}]\n" + verified)
+	}
+	b.expectStep(smash("a1;red"), "light", run.Done, "")
+	b.expectStep(smash("a1;blue"), "light", run.Failed, "1 of 1 targets untouched")
 }

@@ -46,7 +46,7 @@ func wellFormed(s actions.Selection) error {
 			return fmt.Errorf("the target %q is there twice", target.ID)
 		}
 		seen[target.ID] = true
-		if len(s.Members) > 0 && !slices.Contains(s.Members, target.ID) {
+		if len(s.Members) > 0 && !slices.Contains(s.Members, target.Which()) {
 			return fmt.Errorf("the target %q is no member of the population", target.ID)
 		}
 	}

@@ -53,7 +53,7 @@ func (s system) restartPodsAction() actions.Action {
 		},
 		Targets: s.selectRestarts,
 		Accepts: func(ctx context.Context, target actions.Target, p restartPodsParams) error {
-			target.ID, _, _ = strings.Cut(target.ID, ownedBy)
+			target.ID = target.Which()
 			return s.accepts(ctx, p.Connection, p.Namespace, target, cluster.Removal{Evict: true})
 		},
 		Run: s.restartPod,
