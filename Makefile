@@ -25,12 +25,11 @@ demo: build ## Play an incident with real parts; ARGS=--keep leaves them up
 	deploy/deps.sh lab
 	bin/runbook lab demo $(ARGS)
 
-# Most tests wait more than they compute. Those that play whole drills are held to
-# times, and have the machine to themselves.
+# Tests that play whole drills are held to times, and have the machine to themselves.
 .PHONY: test
 test: deps ## Run all tests
 	go run ./internal/lab/prepare
-	go test -timeout 20m -p 4 $$(go list ./... | grep -vE '/internal/(demo|e2e)$$')
+	go test -timeout 20m -p 2 $$(go list ./... | grep -vE '/internal/(demo|e2e)$$')
 	go test -timeout 20m -parallel 3 ./internal/demo ./internal/e2e
 
 .PHONY: lint

@@ -135,7 +135,7 @@ func TestALivingPrimaryIsNotFoundDead(t *testing.T) {
 	t.Cleanup(witness.Close)
 	near, nowhere := pair.Engine.Address(), closed(t)
 	witnessed := func(standby string) string {
-		return "{primary: a, standbys: [" + standby + "], witnesses: ['" + witness.URL + "/x?token=" + password + "'], heartbeat: 200ms, misses: 2, within: 3s}"
+		return "{primary: a, standbys: [" + standby + "], witnesses: ['" + witness.URL + "/x?token=" + password + "'], heartbeat: 1s, misses: 2, within: 6s}"
 	}
 	for _, c := range []struct {
 		name, a, b string
@@ -143,13 +143,13 @@ func TestALivingPrimaryIsNotFoundDead(t *testing.T) {
 		params     string
 		dead       bool
 	}{
-		{"only the engine is cut off", nowhere, pair.Standby.Address(), 200, "{primary: a, standbys: [b], heartbeat: 200ms, misses: 2, within: 3s}", false},
-		{"the engine is cut off from all", nowhere, nowhere, 200, "{primary: a, standbys: [b], heartbeat: 200ms, misses: 2, within: 3s}", false},
+		{"only the engine is cut off", nowhere, pair.Standby.Address(), 200, "{primary: a, standbys: [b], heartbeat: 1s, misses: 2, within: 6s}", false},
+		{"the engine is cut off from all", nowhere, nowhere, 200, "{primary: a, standbys: [b], heartbeat: 1s, misses: 2, within: 6s}", false},
 		{"the standby lives, the witness errs", nowhere, pair.Standby.Address(), 503, witnessed("b"), false},
 		{"the witness sees it alive, nobody else anything", nowhere, nowhere, 200, witnessed("b"), false},
 		{"the witness sees it dead, one of three is missing", nowhere, nowhere, 503, witnessed("b"), true},
 		{"the witness does not know", nowhere, nowhere, 500, witnessed("b"), false},
-		{"a connection to a standby leads to the primary", nowhere, pair.Primary.Address(), 200, "{primary: a, standbys: [b], heartbeat: 200ms, misses: 2, within: 3s}", false},
+		{"a connection to a standby leads to the primary", nowhere, pair.Primary.Address(), 200, "{primary: a, standbys: [b], heartbeat: 1s, misses: 2, within: 6s}", false},
 		{"it answers", near, nowhere, 503, witnessed("b"), false},
 	} {
 		status.Store(int32(c.witness))
