@@ -44,17 +44,26 @@ func (c *client) prove(ctx context.Context, address string) error {
 	return reached.Del(ctx, key).Err()
 }
 
+// awayAfter is how many looks in turn must fail until a server counts as away:
+// Sentinel cuts the connections of whom it demotes.
+const awayAfter = 3
+
 // awaitDemotion waits until the old master, where it answers, takes no writes.
 func (c *client) awaitDemotion(ctx context.Context, old string) (demoted bool, err error) {
 	reached, err := c.at(old)
 	if err != nil {
 		return false, err
 	}
+	missed := 0
 	err = poll(ctx, func() error {
 		text, err := reached.Info(ctx, "replication").Result()
+		if missed++; err != nil && missed < awayAfter {
+			return fmt.Errorf("whether the old master %s takes writes is not known: %w", old, err)
+		}
 		if err != nil {
 			return ctx.Err() // away: it takes no writes from here
 		}
+		missed = 0
 		if demoted = parseInfo(text).text("role") == "slave"; !demoted {
 			return fmt.Errorf("the old master %s takes writes still, as the new one does; stop it by hand", old)
 		}
