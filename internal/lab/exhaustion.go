@@ -15,20 +15,23 @@ const (
 	readyWithin = 30 * time.Second
 )
 
-// Exhaust makes the service leak its connections until the pool is full, and
-// returns when it was.
+// Exhaust makes the service leak its connections until none is left, and returns
+// when that was. A pool that is full is not enough: a checkout may hold the last
+// connection, and give it back.
 func (l *Lab) Exhaust(ctx context.Context) (time.Time, error) {
-	for {
+	for leaked := 0; ; {
 		pool, err := l.Orders.Pool(ctx)
 		if err != nil {
 			return time.Time{}, err
 		}
-		if pool.Full() {
+		if leaked >= pool.Size {
 			return time.Now(), nil
 		}
-		if _, err := l.Orders.Leak(ctx, pool.Size-pool.InUse); err != nil {
+		held, err := l.Orders.Leak(ctx, pool.Size-leaked)
+		if err != nil {
 			return time.Time{}, fmt.Errorf("make the service leak connections: %w", err)
 		}
+		leaked += held
 	}
 }
 

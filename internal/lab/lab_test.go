@@ -59,9 +59,12 @@ func TestIncident(t *testing.T) {
 
 func TestEndOfTheLeakRelievesThePool(t *testing.T) {
 	t.Parallel()
-	env := startLab(t, lab.Options{Orders: lab.OrdersOptions{PoolSize: 5}})
+	env := startLab(t, lab.Options{Orders: lab.OrdersOptions{PoolSize: 5, Traffic: 200}})
 	ctx := within(t, time.Minute)
 	at(t)(env.Exhaust(ctx))
+	if n := idleInTransaction(t, env); n != 5 {
+		t.Errorf("a busy service leaked %d of 5 connections", n)
+	}
 	if err := env.Orders.EndLeak(ctx); err != nil {
 		t.Fatal(err)
 	}
