@@ -78,7 +78,7 @@ func (r *remediation) ask(i int, targets []actions.Target) (refusal string) {
 	s, now := &r.run.Steps[i], workflow.Now(r.concluding)
 	policy, also := r.policy(s.Risk)
 	r.run.Approval = &run.Approval{
-		Steps: []string{s.ID}, Targets: ids(targets), By: policy.By, Also: also, Count: max(1, policy.Count), AskedAt: now,
+		Steps: []string{s.ID}, Targets: each(targets, id), By: policy.By, Also: also, Count: max(1, policy.Count), AskedAt: now,
 		Deadline: now.Add(duration(policy.Within)), State: run.Asked,
 	}
 	phase := r.run.Phase
@@ -172,20 +172,23 @@ func still(consented, now []actions.Target) []actions.Target {
 	})
 }
 
-func ids(targets []actions.Target) []string {
+// each gives one name of each target.
+func each(targets []actions.Target, name func(actions.Target) string) []string {
 	all := make([]string, len(targets))
 	for i, t := range targets {
-		all[i] = t.ID
+		all[i] = name(t)
 	}
 	return all
 }
+
+func id(t actions.Target) string { return t.ID }
 
 const named = 5
 
 // listOf names the first targets, for people.
 func listOf(targets []actions.Target) string {
 	if len(targets) <= named {
-		return strings.Join(ids(targets), ", ")
+		return strings.Join(each(targets, id), ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(ids(targets[:named]), ", "), len(targets)-named)
+	return fmt.Sprintf("%s and %d more", strings.Join(each(targets[:named], id), ", "), len(targets)-named)
 }

@@ -48,18 +48,9 @@ func (r *remediation) reserve(i int, p runbooks.Prepared, targets []actions.Targ
 		return ""
 	}
 	return r.book(i, ledger.Reserve{
-		Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: which(targets), Rate: own, EngineRate: engine, Population: population,
+		Run: r.run.ID, Step: r.run.Steps[i].ID, Targets: each(targets, actions.Target.Which), Rate: own, EngineRate: engine, Population: population,
 		Override: r.plan.Override,
 	})
-}
-
-// which are the targets as the ledger knows them.
-func which(targets []actions.Target) []string {
-	all := make([]string, len(targets))
-	for i, t := range targets {
-		all[i] = t.Which()
-	}
-	return all
 }
 
 func (r *remediation) book(i int, reserve ledger.Reserve) (refusal string) {

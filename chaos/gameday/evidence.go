@@ -42,6 +42,7 @@ type State string
 // The states.
 const (
 	OK      State = "ok"      // of a check
+	Warning State = "warning" // of a check that stops nothing, but should be read
 	Failed  State = "failed"  // of a check
 	Unknown State = "unknown" // of a check that could not be made
 
@@ -53,9 +54,12 @@ const (
 // Check is one question of the pre-flight.
 type Check struct {
 	Name  string `json:"name"`
-	State State  `json:"state"` // ok, failed or unknown
+	State State  `json:"state"` // ok, warning, failed or unknown
 	Text  string `json:"text,omitempty"`
 }
+
+// Passed reports whether a drill may go on after the check.
+func (c Check) Passed() bool { return c.State == OK || c.State == Warning }
 
 // The checks that every pre-flight has, and one of the targets of each fault;
 // there may be others. That of the windows is there where the plan names some.

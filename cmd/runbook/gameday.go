@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/terminal"
@@ -118,7 +117,7 @@ func (p *program) showSurvey(s api.Survey, output string) error {
 	ready := true
 	for i, c := range s.Checks {
 		rows[i] = []string{string(c.State), c.Name, c.Text}
-		ready = ready && c.State == gameday.OK
+		ready = ready && c.Passed()
 	}
 	if err := p.screen().Table([]string{"", "CHECK", ""}, rows); err != nil {
 		return err

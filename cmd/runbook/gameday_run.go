@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,6 +91,7 @@ func (p *program) playDrills(ctx context.Context, c *connection, d api.Drill, pl
 		}
 		results = append(results, more...)
 	}
+	ctx = context.WithoutCancel(ctx) // what was played is told, also after a Ctrl-C
 	if play.format == "text" && len(results) > 1 {
 		play.format = report.Markdown
 	}
@@ -188,15 +190,19 @@ func verdictExit(results []report.Result) error {
 // playDrill starts one drill and follows it to its end. The first Ctrl-C aborts
 // the drill; the next leaves it to heal by itself.
 func (p *program) playDrill(ctx context.Context, c *connection, d api.Drill) (drills.Drill, error) {
+	if err := ctx.Err(); err != nil {
+		return drills.Drill{}, fmt.Errorf("play game day %s: %w", d.Gameday, err)
+	}
+	interrupts := make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	ctx = context.WithoutCancel(ctx) // they end the drill, not what is asked of it
 	started, err := c.StartDrill(ctx, d)
 	if err != nil {
 		return drills.Drill{}, err
 	}
-	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
 	follow := &follower{p: p}
-	for {
+	for aborted := false; ; {
 		drill, err := c.Drill(ctx, started.ID)
 		if err != nil {
 			return drill, fmt.Errorf("%w\n  the drill goes on: runbook gameday report %s", err, started.ID)
@@ -206,9 +212,11 @@ func (p *program) playDrill(ctx context.Context, c *connection, d api.Drill) (dr
 			return drill, nil
 		}
 		select {
-		case <-ctx.Done():
-			return drill, fmt.Errorf("the drill goes on: runbook gameday report %s", started.ID)
 		case <-interrupts:
+			if aborted {
+				return drill, fmt.Errorf("the drill heals by itself: runbook gameday report %s", started.ID)
+			}
+			aborted = true
 			fmt.Fprintln(p.err, "aborting; everything is healed first")
 			if err := c.AbortDrill(ctx, started.ID, "Ctrl-C"); err != nil {
 				return drill, err

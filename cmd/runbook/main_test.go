@@ -22,6 +22,7 @@ import (
 	"github.com/runbook-engine/runbook/chaos/backstop"
 	"github.com/runbook-engine/runbook/chaos/std"
 	"github.com/runbook-engine/runbook/internal/client"
+	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
@@ -215,8 +216,8 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// awaits waits until the newest run, or the engine itself, is in a state, or until
-// there is a fault.
+// awaits waits until the newest run, or the engine itself, is in a state, until
+// there is a fault, or until the newest drill has its verdict.
 func awaits(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(60 * time.Second); !reached(ts, args[0]); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -241,6 +242,11 @@ func reached(ts *testscript.TestScript, state string) bool {
 	if state == "fault" {
 		there, err := c.Injections(ctx)
 		return err == nil && len(there) > 0
+	}
+	if state == "verdict" {
+		drills, err := c.Drills(ctx, gamedays.Filter{Limit: 1})
+		ts.Check(err)
+		return len(drills) > 0 && drills[0].Verdict != ""
 	}
 	rows, err := c.Runs(ctx, client.Filter{Limit: 1, Running: true})
 	ts.Check(err)

@@ -93,7 +93,7 @@ func (e *Engine) checkRunbook(p gameday.Plan) gameday.Check {
 	c.State, c.Text = gameday.OK, fmt.Sprintf("runbook %s acts by itself for this drill", p.Proves.Runbook)
 	if level != runbooks.Auto {
 		// To show that is what a drill is for.
-		c.Text = strings.TrimSuffix(fmt.Sprintf("runbook %s would not act by itself: its autonomy is %s: %s", p.Proves.Runbook, level, strings.Join(why, "; ")), ": ")
+		c.State, c.Text = gameday.Warning, strings.TrimSuffix(fmt.Sprintf("runbook %s would not act by itself: its autonomy is %s: %s", p.Proves.Runbook, level, strings.Join(why, "; ")), ": ")
 	}
 	return c
 }

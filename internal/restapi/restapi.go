@@ -77,9 +77,9 @@ func (a *API) First(ctx context.Context, ask func(node string) error) (node stri
 	return "", errors.Join(failed...)
 }
 
-// Send gives what one node answers within a time; what is no success is
-// Refused, and given too. The
-// path stands behind the address of the node; a body is sent as JSON.
+// Send gives what one node answers within a time, also with the error Refused,
+// which is an answer that is no success. The path stands behind the address of the
+// node; a body is sent as JSON.
 func (a *API) Send(ctx context.Context, within time.Duration, method, node, path string, body any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -27,7 +27,7 @@ func (a *Activities) Preflight(ctx context.Context, t Task) (Ready, error) {
 	defer workflows.Beat(ctx, nil)()
 	ready := a.Survey(ctx, t.ID, t.Plan)
 	for _, c := range ready.Checks {
-		if c.State != gameday.OK {
+		if !c.Passed() {
 			return ready, nil
 		}
 	}

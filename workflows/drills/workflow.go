@@ -184,7 +184,7 @@ func (d *drill) preflight() bool {
 		d.known[fingerprint] = true
 	}
 	for _, c := range d.Evidence.Preflight {
-		if c.State != gameday.OK {
+		if !c.Passed() {
 			return false
 		}
 	}

@@ -31,7 +31,7 @@ func (f *facts) preflight() (reasons []Reason) {
 	missing := f.plan.Checks()
 	for _, c := range f.ev.Preflight {
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == c.Name })
-		if c.State != gameday.OK {
+		if !c.Passed() {
 			reasons = append(reasons, reason("preflight", "%s: %s %s", c.Name, c.State, c.Text))
 		}
 	}

@@ -80,24 +80,21 @@ func (s system) selectRestarts(ctx context.Context, p restartPodsParams) (action
 		},
 	})
 	for i := range selection.Targets {
-		selection.Targets[i].ID += ownedBy + owners[selection.Targets[i].ID]
+		selection.Targets[i].ID += ";" + owners[selection.Targets[i].ID]
 	}
 	return selection, errors.Join(err, refused)
 }
-
-// ownedBy is between a pod and its controller in the id of a target.
-const ownedBy = ";"
 
 // replacers are the kinds of controllers that replace pods, as resources.
 var replacers = map[string]string{"ReplicaSet": "replicasets", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
 func (s system) restartPod(ctx context.Context, _ actions.Key, target actions.Target, p restartPodsParams) (podResult, error) {
-	pod, owner, _ := strings.Cut(target.ID, ownedBy)
+	_, owner, _ := strings.Cut(target.ID, ";")
 	kind, name, _ := strings.Cut(owner, "/")
 	if replacers[kind] == "" {
 		return podResult{}, actions.Permanent(fmt.Errorf("target %q is no pod with a controller", target.ID))
 	}
-	c, id, err := s.pod(ctx, p.Connection, p.Namespace, actions.Target{ID: pod})
+	c, id, err := s.pod(ctx, p.Connection, p.Namespace, actions.Target{ID: target.Which()})
 	if err != nil {
 		return podResult{}, err
 	}
