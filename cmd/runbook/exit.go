@@ -79,7 +79,7 @@ func problemCode(p *client.Problem) int {
 	switch p.Code {
 	case api.CodeChanged, api.CodeForbidden, api.CodeHalted:
 		return exitRefused
-	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeNoSuchGameday, api.CodeNoSuchDrill, api.CodeNoSuchSchedule, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded, api.CodeNotAsked, api.CodeNoStorm:
+	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeNoSuchGameday, api.CodeNoSuchDrill, api.CodeNoSuchSchedule, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded, api.CodeNotStuck, api.CodeNotAsked, api.CodeNoStorm:
 		return exitUsage
 	}
 	switch p.Status {

@@ -149,6 +149,7 @@ func TestScripts(t *testing.T) {
 			"idle":   openIdle,
 			"fill":   fill,
 			"awaits": awaits,
+			"says":   says,
 			"fires":  fires,
 
 			"alertmanager": startAlerts,
@@ -212,6 +213,19 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("the engine is not ready: %v", err)
+		}
+	}
+}
+
+// says waits until a file has a text that another process writes.
+func says(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(text), args[1]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not say %q: %s", args[0], args[1], text)
 		}
 	}
 }

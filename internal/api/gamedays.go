@@ -257,6 +257,8 @@ func (s *server) drillFailed(err error) error {
 		return problem(http.StatusNotFound, CodeNoSuchDrill, err.Error())
 	case errors.Is(err, gamedays.ErrEnded):
 		return problem(http.StatusConflict, CodeEnded, err.Error())
+	case errors.Is(err, gamedays.ErrNotStuck):
+		return problem(http.StatusConflict, CodeNotStuck, err.Error())
 	}
 	return s.failed(err)
 }

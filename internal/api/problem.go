@@ -31,6 +31,7 @@ const (
 	CodeChanged        = "document-changed"    // the digest is not that of the loaded document
 	CodeRequestReused  = "request-id-reused"   // the same request_id for something else
 	CodeEnded          = "run-ended"
+	CodeNotStuck       = "nothing-to-settle"
 	CodeNoStorm        = "no-storm"          // the storm breaker is not open
 	CodeForbidden      = "forbidden"         // a role is lacking; the detail names it
 	CodeNotAsked       = "not-asked"         // the run does not ask for consent now

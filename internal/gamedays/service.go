@@ -27,6 +27,9 @@ var ErrNotFound = errors.New("no such drill")
 // ErrEnded is returned for what can only be done to a drill under way.
 var ErrEnded = errors.New("the drill has ended")
 
+// ErrNotStuck is returned for a person's word on what nobody asked about.
+var ErrNotStuck = errors.New("nothing of it failed to heal until now; gameday abort ends a drill, and heals it")
+
 // Service reaches the drills of one Temporal namespace.
 type Service struct {
 	client client.Client
@@ -88,8 +91,15 @@ func (s *Service) Abort(ctx context.Context, id string, stop drills.Stop) error 
 	return s.tell(ctx, id, drills.SignalAbort, stop)
 }
 
-// Settle says that a person has healed what the drill could not.
+// Settle says that a person has healed what the drill could not. It fails with
+// ErrNotStuck where the drill has met nothing yet that it can not heal.
 func (s *Service) Settle(ctx context.Context, id string, stop drills.Stop) error {
+	switch d, err := s.Get(ctx, id); {
+	case err != nil:
+		return err
+	case d.Phase != drills.Ended && len(d.Stuck()) == 0:
+		return fmt.Errorf("settle drill %s, which is %s: %w", id, d.Phase, ErrNotStuck)
+	}
 	return s.tell(ctx, id, drills.SignalSettle, stop)
 }
 

@@ -83,6 +83,17 @@ type Drill struct {
 	Verdict *verdict.Verdict `json:"verdict,omitempty"`
 }
 
+// Stuck are the places in the evidence of the injections that could not be healed
+// until now.
+func (d Drill) Stuck() (all []int) {
+	for at, i := range d.Evidence.Injections {
+		if i.HealError != "" && i.Healed.IsZero() {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
 // Seen is an alert as the webhook took it.
 type Seen struct {
 	Alert    runbooks.Alert `json:"alert"`

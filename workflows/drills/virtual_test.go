@@ -3,6 +3,7 @@ package drills_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type world struct {
 	incident   time.Duration
 	overtaken  time.Duration // an old alert is over, and a second later another peer says that it fires
 	stop       time.Duration // a person does
+	settle     time.Duration // a person says that it is healed
 	seldom     time.Duration // the pause between two looks
 	lost       time.Duration // the fault is gone
 	restart    time.Duration // another engine reports
@@ -147,6 +149,7 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
 	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
 	w.tell(w.restart, drills.SignalAttend, func() any { return "another engine" })
+	w.tell(w.settle, drills.SignalSettle, func() any { return drills.Stop{By: "bob", Reason: "restarted it"} })
 	w.tell(w.stop, drills.SignalAbort, func() any { return drills.Stop{By: "ada", Reason: "enough"} })
 	return drills.Injected{At: w.injected, Targets: []string{"database/orders"}, Tries: 1}, nil
 }
@@ -312,5 +315,33 @@ func TestAPersonStopsADrill(t *testing.T) {
 	}
 	if late := d.Evidence.Injections[0].HealIssued.Sub(d.Evidence.Abort.At); late > 100*time.Millisecond {
 		t.Errorf("the healing began %s after the abort", late)
+	}
+}
+
+// A person's word ends the tries to heal what could not be healed, and nothing else.
+func TestAPersonHealsByHand(t *testing.T) {
+	for name, c := range map[string]struct {
+		after, longest time.Duration
+		verdict        verdict.Name
+		heals          bool // at last
+	}{
+		"what is stuck":          {3 * time.Minute, 5 * time.Minute, verdict.HealFailed, false},
+		"before anything failed": {2 * time.Second, time.Hour, verdict.Passed, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := well()
+			w.healFails, w.settle = 12, c.after
+			d := w.play(t, plan())
+			injection := d.Evidence.Injections[0]
+			if d.Verdict.Verdict != c.verdict || injection.Healed.IsZero() == c.heals {
+				t.Errorf("%s, healed at %s after %d tries: %s", d.Verdict.Verdict, injection.Healed, w.heals, injection.HealError)
+			}
+			if said := strings.Contains(injection.HealError, "bob said that it is healed: restarted it"); said == c.heals {
+				t.Errorf("the evidence says: %s", injection.HealError)
+			}
+			if took := d.EndedAt.Sub(w.injected); took > c.longest {
+				t.Errorf("the drill ended %s after the injection", took)
+			}
+		})
 	}
 }

@@ -42,7 +42,7 @@ type drill struct {
 	stopWatching     workflow.CancelFunc
 
 	attended bool
-	settled  *Stop
+	settled  map[int]Stop // injections that a person healed, by place in the evidence
 	token    int64
 	known    map[string]bool      // fingerprints that fired before the drill
 	notGood  map[string]time.Time // since when each probe is not good
@@ -55,6 +55,7 @@ func newDrill(ctx workflow.Context, q Request) *drill {
 	}
 	d := &drill{
 		Drill:   Drill{ID: q.ID, Gameday: q.Gameday, By: q.By, Phase: Planning, StartedAt: now},
+		settled: map[int]Stop{},
 		known:   map[string]bool{},
 		notGood: map[string]time.Time{},
 	}
@@ -92,7 +93,7 @@ func (d *drill) listen(ctx workflow.Context) {
 			s.AddReceive(settle, func(c workflow.ReceiveChannel, _ bool) {
 				var stop Stop
 				c.Receive(always, &stop)
-				d.settled = &stop
+				d.settledBy(stop)
 			})
 			if !cancelled {
 				s.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
