@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"path/filepath"
 	"runtime"
@@ -215,8 +217,12 @@ func (r *reach) settings(p *program) (engine.Config, error) {
 			return config, &failure{exitUsage, err}
 		}
 	}
-	setDataDir(&config, dir, file == "" || r.dataDir != "" || p.env("RUNBOOK_DATA_DIR") != "")
+	named := r.dataDir != "" || p.env("RUNBOOK_DATA_DIR") != ""
+	setDataDir(&config, dir, file == "" || named)
 	if !r.documents {
+		if _, err := os.Stat(dir); named && errors.Is(err, fs.ErrNotExist) {
+			return config, usage("no engine has worked in %s: there is no such folder", dir)
+		}
 		config.Runbooks = nil
 	}
 	for _, path := range r.runbooks {
@@ -249,7 +255,12 @@ func (p *program) explain(err error, dir string) error {
 	var found *diag.Error
 	switch {
 	case errors.As(err, &found):
-		return p.problems(found.Problems, sourcesOf(found.Problems))
+		shown := sourcesOf(found.Problems)
+		err := p.problems(found.Problems, shown)
+		if len(shown) > 1 {
+			p.note("nothing was started: %d problems in %d files; --runbooks FILE works with one of them alone", len(found.Problems), len(shown))
+		}
+		return err
 	case errors.Is(err, temporalserver.ErrInUse):
 		return &failure{exitUnreachable, fmt.Errorf("another runbook works on %s: %w\n"+
 			"reach it with --server URL if it serves, else wait until it has ended", dir, err)}
