@@ -3,6 +3,10 @@
 package testcluster
 
 import (
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -13,6 +17,17 @@ func (c *Cluster) Freeze(t testing.TB) {
 	t.Helper()
 	c.signal(t, syscall.SIGSTOP)
 	t.Cleanup(func() { c.Thaw(t) })
+	Eventually(t, "frozen cluster", c.stopped)
+}
+
+// stopped fails while the signal has not stopped the cluster: it is sent before
+// it is heeded.
+func (c *Cluster) stopped() error {
+	state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(c.server.PID())).Output()
+	if err == nil && !strings.HasPrefix(string(state), "T") {
+		err = fmt.Errorf("it is in state %s", state)
+	}
+	return err
 }
 
 // Thaw lets a frozen cluster go on.
