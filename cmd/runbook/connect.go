@@ -18,17 +18,17 @@ import (
 	"github.com/runbook-engine/runbook/internal/client"
 	"github.com/runbook-engine/runbook/internal/diag"
 	"github.com/runbook-engine/runbook/internal/engine"
-	"github.com/runbook-engine/runbook/internal/secret"
 	"github.com/runbook-engine/runbook/internal/temporalserver"
 )
 
 // reach says where the engine is: a server, or this process.
 type reach struct {
-	server, tokenFile string
-	config, dataDir   string
-	runbooks          []string
-	documents         bool // the command needs them
-	cmd               *cobra.Command
+	credentials
+	server          string
+	config, dataDir string
+	runbooks        []string
+	documents       bool // the command needs them
+	cmd             *cobra.Command
 }
 
 // reachFlags are for commands about runs, which need no documents: one that is
@@ -36,7 +36,7 @@ type reach struct {
 func reachFlags(cmd *cobra.Command) *reach {
 	r := &reach{cmd: cmd}
 	cmd.Flags().StringVar(&r.server, "server", "", "`URL` of the engine; RUNBOOK_SERVER unless set; \"\" for none")
-	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the bearer token; RUNBOOK_TOKEN_FILE or RUNBOOK_TOKEN unless set")
+	r.credentials.flags(cmd)
 	cmd.Flags().StringVar(&r.config, "config", "", "without a server: the engine's config `FILE`; RUNBOOK_CONFIG unless set")
 	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "without a server: `DIR` of the state; RUNBOOK_DATA_DIR, else that of the config, else your state folder")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return r.check() }
@@ -86,13 +86,6 @@ func (r *reach) url(p *program) string {
 	return p.env("RUNBOOK_SERVER")
 }
 
-func (r *reach) token(p *program) (string, error) {
-	if file := cmp.Or(r.tokenFile, p.env("RUNBOOK_TOKEN_FILE")); file != "" {
-		return secret.File(file).Read()
-	}
-	return p.env("RUNBOOK_TOKEN"), nil
-}
-
 // connection is an engine to ask.
 type connection struct {
 	*client.Client
@@ -139,7 +132,11 @@ func (r *reach) remote(p *program, url string) (*connection, error) {
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}
-	c, err := client.New(url, client.Options{Token: token, Halted: p.tellHalted(r)})
+	transport, err := r.transport(p, url)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(url, client.Options{Token: token, HTTP: transport, Halted: p.tellHalted(r)})
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}
@@ -149,7 +146,7 @@ func (r *reach) remote(p *program, url string) (*connection, error) {
 // again is the flags that were given, for commands that are suggested.
 func (r *reach) again() string {
 	var flags string
-	for _, name := range []string{"server", "token-file", "config", "data-dir"} {
+	for _, name := range append([]string{"server", "config", "data-dir"}, credentialFlags...) {
 		if f := r.cmd.Flags().Lookup(name); f.Changed {
 			flags += " --" + name + " " + f.Value.String()
 		}
@@ -220,7 +217,7 @@ func (r *reach) settings(p *program) (engine.Config, error) {
 	named := r.dataDir != "" || p.env("RUNBOOK_DATA_DIR") != ""
 	setDataDir(&config, dir, file == "" || named)
 	if !r.documents {
-		if _, err := os.Stat(dir); named && errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(dir); named && file == "" && errors.Is(err, fs.ErrNotExist) {
 			return config, usage("no engine has worked in %s: there is no such folder", dir)
 		}
 		config.Runbooks = nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,6 +58,9 @@ func (p *program) report(err error) int {
 	}
 	if f.err != nil {
 		fmt.Fprintln(p.err, "runbook:", terminal.CleanText(f.err.Error()))
+	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		fmt.Fprintln(p.err, "  --ca-file FILE says whose certificates to trust")
 	}
 	return f.code
 }

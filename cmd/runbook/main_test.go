@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/client"
 	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/lab"
+	"github.com/runbook-engine/runbook/internal/lab/certificate"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
 
@@ -153,6 +155,7 @@ func TestScripts(t *testing.T) {
 			"fires":  fires,
 
 			"alertmanager": startAlerts,
+			"certificate":  writeCertificate,
 		},
 	})
 }
@@ -201,10 +204,15 @@ func countCalls(ts *testscript.TestScript, calls *counter, args []string) {
 }
 
 // ready waits for the engine that the script has started.
-func ready(ts *testscript.TestScript, _ bool, _ []string) {
+func ready(ts *testscript.TestScript, _ bool, args []string) {
 	url := "http://" + ts.Getenv("ADDRESS") + "/-/ready"
+	asking := http.DefaultClient
+	if len(args) == 1 {
+		url = strings.Replace(url, "http:", args[0]+":", 1)
+		asking = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	}
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		answer, err := http.Get(url)
+		answer, err := asking.Get(url)
 		if err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
@@ -215,6 +223,12 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Fatalf("the engine is not ready: %v", err)
 		}
 	}
+}
+
+// writeCertificate writes NAME.crt and NAME.key.
+func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := certificate.Issue(ts.MkAbs("."), args[0])
+	ts.Check(err)
 }
 
 // says waits until a file has a text that another process writes.

@@ -40,6 +40,9 @@ type Client struct {
 // New makes a client for the engine at a URL.
 func New(base string, o Options) (*Client, error) {
 	u, err := url.Parse(base)
+	if err == nil && u.User != nil {
+		return nil, errors.New("a server has no user and no password in its URL; say --token-file")
+	}
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("the server must be a URL such as http://127.0.0.1:7250, not %q", base)
 	}

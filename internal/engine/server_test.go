@@ -1,19 +1,15 @@
 package engine
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/runbook-engine/runbook/internal/lab/certificate"
 )
 
 func TestWithoutAuthenticationTheEngineIsForThisMachine(t *testing.T) {
@@ -99,31 +95,9 @@ func TestAStandaloneEngineIsForItsOwner(t *testing.T) {
 	}
 }
 
-// issue writes a certificate for 127.0.0.1 that is its own authority.
 func issue(t *testing.T, dir, name string) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	private := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret})
-	write(t, dir, name+".crt", string(certificate))
-	write(t, dir, name+".key", string(private))
-	pair, err := tls.X509KeyPair(certificate, private)
+	pair, err := certificate.Issue(dir, name)
 	if err != nil {
 		t.Fatal(err)
 	}
