@@ -152,7 +152,7 @@ func TestPatroni(t *testing.T) {
 	}
 	// Who does not answer when it is looked at is not asked to change anything.
 	front.dropped.Store(0)
-	front.all = true
+	front.all.Store(true)
 	_, err = run(t, strings.Replace(connections(address), "urls: [", "urls: ['"+s.URL+"', ", 1), "patroni.switchover", "{candidate: nobody}")
 	if fails(t, err, `patroni "orders"`); front.dropped.Load() != 0 {
 		t.Errorf("it was asked %d times to change who leads", front.dropped.Load())
@@ -166,8 +166,8 @@ func TestPatroni(t *testing.T) {
 
 // droppingPosts passes on what reads, and loses the answers to what changes.
 type droppingPosts struct {
-	behind  string // a member
-	all     bool   // also what reads is lost
+	behind  string      // a member
+	all     atomic.Bool // also what reads is lost
 	dropped atomic.Int32
 }
 
@@ -175,7 +175,7 @@ func (d *droppingPosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		d.dropped.Add(1)
 	}
-	if d.all || r.Method == http.MethodPost {
+	if d.all.Load() || r.Method == http.MethodPost {
 		panic(http.ErrAbortHandler)
 	}
 	httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: d.behind}).ServeHTTP(w, r)

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,6 +158,7 @@ func TestScripts(t *testing.T) {
 
 			"alertmanager": startAlerts,
 			"certificate":  writeCertificate,
+			"alerts":       awaitAlerts,
 		},
 	})
 }
@@ -205,14 +208,14 @@ func countCalls(ts *testscript.TestScript, calls *counter, args []string) {
 
 // ready waits for the engine that the script has started.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
-	url := "http://" + ts.Getenv("ADDRESS") + "/-/ready"
+	ready := "http://" + ts.Getenv("ADDRESS") + "/-/ready"
 	asking := http.DefaultClient
 	if len(args) == 1 {
-		url = strings.Replace(url, "http:", args[0]+":", 1)
+		ready = strings.Replace(ready, "http:", args[0]+":", 1)
 		asking = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	}
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		answer, err := asking.Get(url)
+		answer, err := asking.Get(ready)
 		if err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
@@ -221,6 +224,25 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("the engine is not ready: %v", err)
+		}
+	}
+}
+
+// awaitAlerts waits until so many alerts of a name fire in Alertmanager.
+func awaitAlerts(ts *testscript.TestScript, _ bool, args []string) {
+	ask := ts.Getenv("ALERTS") + "/api/v2/alerts?filter=" + url.QueryEscape("alertname="+args[0])
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		answer, err := http.Get(ask)
+		ts.Check(err)
+		var alerts []json.RawMessage
+		err = json.NewDecoder(answer.Body).Decode(&alerts)
+		answer.Body.Close()
+		ts.Check(err)
+		if strconv.Itoa(len(alerts)) == args[1] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%d alerts %s fire, not %s", len(alerts), args[0], args[1])
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,12 +42,34 @@ func (p *program) resolveRun(ctx context.Context, r *reach, meant string, d api.
 	if err == nil {
 		err = c.work()
 	}
+	var done api.Resolved
 	if err == nil {
-		err = c.Resolve(ctx, id, d)
+		done, err = c.endPage(ctx, id, d)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !done.Ended && c.standalone():
+		return &failure{exitUnreachable, fmt.Errorf("the page of %s has not ended yet, and is ended when this engine works again", id)}
+	case !done.Ended:
+		_, err = fmt.Fprintf(p.out, "the engine goes on to end the page of %s\n", id)
+	case done.Missed != "":
+		_, err = fmt.Fprintf(p.out, "the page of %s has ended, but not everywhere: %s\n", id, done.Missed)
+	default:
+		_, err = fmt.Fprintf(p.out, "the page of %s has ended\n", id)
 	}
-	_, err = fmt.Fprintf(p.out, "the page of %s ends\n", id)
 	return err
+}
+
+// endsWithin is how long an engine that is only in this process stays to end a
+// page: one that was killed is still believed to keep it for half a minute.
+const endsWithin = time.Minute
+
+func (c *connection) endPage(ctx context.Context, id string, d api.Decide) (done api.Resolved, err error) {
+	for began := time.Now(); ; {
+		done, err = c.Resolve(ctx, id, d)
+		if err != nil || done.Ended || !c.standalone() || time.Since(began) > endsWithin {
+			return done, err
+		}
+	}
 }

@@ -19,7 +19,16 @@ func (s *server) resolve() {
 	huma.Register(s.api, op, s.resolveRun)
 }
 
-func (s *server) resolveRun(ctx context.Context, in *decideInput) (*cancelOutput, error) {
+// Resolved is what has become of a page that a person ended.
+type Resolved struct {
+	ID     string `json:"id"`
+	Ended  bool   `json:"ended" doc:"Whether its alert has ended by now; else the engine goes on to end it."`
+	Missed string `json:"missed,omitempty" doc:"Why an Alertmanager could not be told; its alert ends there by itself."`
+}
+
+type resolvedOutput struct{ Body Resolved }
+
+func (s *server) resolveRun(ctx context.Context, in *decideInput) (*resolvedOutput, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	who := identity.FromContext(ctx).Name
@@ -34,5 +43,9 @@ func (s *server) resolveRun(ctx context.Context, in *decideInput) (*cancelOutput
 	if err != nil {
 		return nil, s.failed(err)
 	}
-	return &cancelOutput{Started{ID: in.ID}}, nil
+	out := Resolved{ID: in.ID}
+	if page, err := s.Runs.AwaitPage(ctx, in.ID); err == nil {
+		out.Ended, out.Missed = true, page.Error
+	}
+	return &resolvedOutput{out}, nil
 }

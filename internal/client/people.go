@@ -34,8 +34,8 @@ func (c *Client) Deny(ctx context.Context, id string, d api.Decide) error {
 }
 
 // Resolve ends the page of a run.
-func (c *Client) Resolve(ctx context.Context, id string, d api.Decide) error {
-	return c.call(ctx, http.MethodPost, "/runs/"+url.PathEscape(id)+"/resolve", d, nil)
+func (c *Client) Resolve(ctx context.Context, id string, d api.Decide) (done api.Resolved, err error) {
+	return done, c.call(ctx, http.MethodPost, "/runs/"+url.PathEscape(id)+"/resolve", d, &done)
 }
 
 // Queue is the runs that wait, the first of them.

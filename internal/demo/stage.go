@@ -42,7 +42,7 @@ func (s *stage) set(ctx context.Context) error {
 	return s.lab.SetWebhook(ctx, lab.Webhook{URL: s.engine.url + "/webhook/alertmanager", BearerToken: s.engine.token})
 }
 
-// traffic is enough that requests which wait for a second each fill the pool.
+// traffic is enough that requests which wait for a lock fill the pool at once.
 const traffic = 40
 
 const (

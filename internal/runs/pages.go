@@ -27,6 +27,15 @@ func (s *Service) EndPage(ctx context.Context, id string, end workflows.PageEnd)
 	return fmt.Errorf("end page %s: %w", id, ErrEnded)
 }
 
+// AwaitPage waits for the end of a page that was settled: its alert then fires in
+// no Alertmanager that could be told.
+func (s *Service) AwaitPage(ctx context.Context, id string) (ended workflows.PageEnded, err error) {
+	if err := s.client.GetWorkflow(ctx, workflows.PageID(id), "").Get(ctx, &ended); err != nil {
+		return ended, fmt.Errorf("wait for the end of page %s: %w", id, err)
+	}
+	return ended, nil
+}
+
 // ResolvePage settles the page of a run, if there is one, because its alert has
 // ended.
 func (s *Service) ResolvePage(ctx context.Context, runID string, endsAt time.Time) error {

@@ -17,7 +17,15 @@ import (
 func (s *Service) checkout(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	if err := s.order(ctx); err != nil {
+	done := make(chan error, 1)
+	go func() { done <- s.order(ctx) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
 		s.config.Log.Warn("checkout failed", "error", err)
 		http.Error(w, "checkout failed: "+err.Error(), http.StatusServiceUnavailable)
 		return
@@ -25,12 +33,15 @@ func (s *Service) checkout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
+// order keeps its connection also when the customer has gone, as many services do.
 func (s *Service) order(ctx context.Context) error {
 	conn, err := s.pool.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+	defer cancel()
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO orders (amount_cents) VALUES ($1)", 100+rand.IntN(20000))
 		return err

@@ -32,8 +32,14 @@ type Config struct {
 // Name is the name of the service, which its database sessions carry too.
 const Name = "orders-api"
 
-// requestTimeout bounds a request, the wait for a connection included.
-const requestTimeout = time.Second
+const (
+	// requestTimeout bounds a request, the wait for a connection included.
+	requestTimeout = time.Second
+	// statementTimeout bounds what is done on a connection. It is far longer than it takes to
+	// connect anew, which a statement that is cut short costs: else a pool that is
+	// held by a lock seems to have free connections on a busy machine.
+	statementTimeout = 4 * requestTimeout
+)
 
 // Service is a running orders-api.
 type Service struct {
