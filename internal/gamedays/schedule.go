@@ -15,7 +15,7 @@ import (
 
 // Schedule is when a game day runs by itself, and what came of it.
 type Schedule struct {
-	Gameday   string     `json:"gameday"`
+	Gameday   string     `json:"name" doc:"The game day."`
 	Cron      string     `json:"cron"`
 	Timezone  string     `json:"timezone"`
 	NotDuring []string   `json:"not_during,omitempty"`

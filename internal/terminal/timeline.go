@@ -110,7 +110,7 @@ func (t *Terminal) stepDetail(s run.Step) []string {
 	if s.Selection != nil && s.Risk.Writes() {
 		rows = append(rows, []string{"selected", fmt.Sprintf("%d of %d", len(s.Selection.Targets), s.Selection.Population)})
 	}
-	if len(s.Results) == 1 && !s.Risk.Writes() {
+	if len(s.Results) == 1 && !s.Risk.Writes() && len(s.Output) > 0 {
 		rows = append(rows, []string{"output", compact(s.Output)})
 	}
 	lines := append([]string{head}, indent(columns(rows))...)
