@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/runbook-engine/runbook/actions"
@@ -115,9 +116,9 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 // Go's client would send the second GET again by itself, if its connection had been
 // used for the first.
 func TestARequestWhoseAnswerIsLostIsNotSentAgain(t *testing.T) {
-	var asked int
+	var asked atomic.Int32
 	node := serve(t, func(http.ResponseWriter, *http.Request) {
-		if asked++; asked > 1 {
+		if asked.Add(1) > 1 {
 			panic(http.ErrAbortHandler)
 		}
 	})
@@ -125,8 +126,8 @@ func TestARequestWhoseAnswerIsLostIsNotSentAgain(t *testing.T) {
 	if _, err := get(t, a, node); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := get(t, a, node); err == nil || asked != 2 {
-		t.Errorf("after %d requests: %v", asked, err)
+	if _, err := get(t, a, node); err == nil || asked.Load() != 2 {
+		t.Errorf("after %d requests: %v", asked.Load(), err)
 	}
 }
 
