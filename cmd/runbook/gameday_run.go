@@ -132,7 +132,7 @@ func (p *program) attachRuns(ctx context.Context, c *connection, results []repor
 }
 
 func (p *program) playAgain(ctx context.Context, c *connection, d api.Drill, repeat int) (results []report.Result, err error) {
-	for len(results) < repeat && !endsAll(results) {
+	for len(results) < repeat && !endsAll(results) && (ctx.Err() == nil || len(results) == 0) {
 		drill, err := p.playDrill(ctx, c, d)
 		if err != nil {
 			return nil, err

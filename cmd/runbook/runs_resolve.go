@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/runbook-engine/runbook/internal/api"
+	"github.com/runbook-engine/runbook/internal/client"
 )
 
 func (p *program) resolveRunCommand() *cobra.Command {
@@ -66,8 +68,12 @@ func (p *program) resolveRun(ctx context.Context, r *reach, meant string, d api.
 const endsWithin = time.Minute
 
 func (c *connection) endPage(ctx context.Context, id string, d api.Decide) (done api.Resolved, err error) {
-	for began := time.Now(); ; {
+	for began, again := time.Now(), false; ; again = true {
 		done, err = c.Resolve(ctx, id, d)
+		var problem *client.Problem
+		if again && errors.As(err, &problem) && problem.Code == api.CodeEnded {
+			return api.Resolved{ID: id, Ended: true}, nil
+		}
 		if err != nil || done.Ended || !c.standalone() || time.Since(began) > endsWithin {
 			return done, err
 		}
