@@ -19,7 +19,7 @@ import (
 // arena is what stages have in common.
 type arena struct {
 	postgres *lab.Postgres
-	meshes   int // stages with a cluster
+	mesh     bool // the second stage has the cluster
 }
 
 func startPostgres(t testing.TB) *lab.Postgres {
@@ -34,8 +34,8 @@ func startPostgres(t testing.TB) *lab.Postgres {
 
 // stage is the nth one. It has a database of its own; the first one has a Temporal
 // in a process of its own, so that what dies is the worker alone, or what it can
-// not reach is Temporal; and the next ones have a cluster each: a drill begins in
-// systems without any other fault.
+// not reach is Temporal. One at most has the cluster: a drill begins in systems
+// without any other fault.
 func (a arena) stage(t testing.TB, n int) *stage {
 	t.Helper()
 	var temporal string
@@ -46,7 +46,7 @@ func (a arena) stage(t testing.TB, n int) *stage {
 	switch {
 	case n == 0:
 		w, temporal = startCluster(t)
-	case n <= a.meshes:
+	case n == 1 && a.mesh:
 		m = newMesh(t, startMeshCluster(t))
 		connections += m.connection()
 	}

@@ -56,7 +56,7 @@ func TestWhateverIsKilledEveryFaultEndsAndEveryVerdictIsTrue(t *testing.T) {
 	faults := slices.Concat(stageFaults, databaseFaults)
 	if os.Getenv(matrixRuns) != "" { // a cluster takes long to start
 		seed = rand.Uint64N(1_000_000)
-		arena.meshes = 1 // two engines in one cluster see each other's faults
+		arena.mesh = true
 		faults = append(faults, meshFaults...)
 	}
 	seed = number(t, matrixSeed, seed)
