@@ -28,6 +28,7 @@ import (
 	"github.com/runbook-engine/runbook/internal/gamedays"
 	"github.com/runbook-engine/runbook/internal/lab"
 	"github.com/runbook-engine/runbook/internal/lab/certificate"
+	"github.com/runbook-engine/runbook/internal/lab/child"
 	"github.com/runbook-engine/runbook/internal/ledger"
 )
 
@@ -214,37 +215,40 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		ready = strings.Replace(ready, "http:", args[0]+":", 1)
 		asking = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	}
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	until(ts, func(context.Context) error {
 		answer, err := asking.Get(ready)
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return
-			}
+		if err != nil {
+			return fmt.Errorf("the engine is not ready: %w", err)
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("the engine is not ready: %v", err)
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("the engine is not ready: %s", answer.Status)
 		}
-	}
+		return nil
+	})
+}
+
+// until waits for what a script cannot go on without.
+func until(ts *testscript.TestScript, check func(context.Context) error) {
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	ts.Check(child.Poll(ctx, 20*time.Millisecond, check))
 }
 
 // awaitAlerts waits until so many alerts of a name fire in Alertmanager.
 func awaitAlerts(ts *testscript.TestScript, _ bool, args []string) {
 	ask := ts.Getenv("ALERTS") + "/api/v2/alerts?filter=" + url.QueryEscape("alertname="+args[0])
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	until(ts, func(context.Context) error {
 		answer, err := http.Get(ask)
 		ts.Check(err)
+		defer answer.Body.Close()
 		var alerts []json.RawMessage
-		err = json.NewDecoder(answer.Body).Decode(&alerts)
-		answer.Body.Close()
-		ts.Check(err)
-		if strconv.Itoa(len(alerts)) == args[1] {
-			return
+		ts.Check(json.NewDecoder(answer.Body).Decode(&alerts))
+		if strconv.Itoa(len(alerts)) != args[1] {
+			return fmt.Errorf("%d alerts %s fire, not %s", len(alerts), args[0], args[1])
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%d alerts %s fire, not %s", len(alerts), args[0], args[1])
-		}
-	}
+		return nil
+	})
 }
 
 // writeCertificate writes NAME.crt and NAME.key.
@@ -255,25 +259,24 @@ func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 
 // says waits until a file has a text that another process writes.
 func says(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	until(ts, func(context.Context) error {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil && strings.Contains(string(text), args[1]) {
-			return
+		if err != nil || !strings.Contains(string(text), args[1]) {
+			return fmt.Errorf("%s does not say %q: %s", args[0], args[1], text)
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%s does not say %q: %s", args[0], args[1], text)
-		}
-	}
+		return nil
+	})
 }
 
 // awaits waits until the newest run, or the engine itself, is in a state, until
 // there is a fault, or until the newest drill has its verdict.
 func awaits(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(60 * time.Second); !reached(ts, args[0]); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			ts.Fatalf("it is not %s", args[0])
+	until(ts, func(context.Context) error {
+		if !reached(ts, args[0]) {
+			return fmt.Errorf("it is not %s", args[0])
 		}
-	}
+		return nil
+	})
 }
 
 func reached(ts *testscript.TestScript, state string) bool {
