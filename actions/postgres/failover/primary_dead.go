@@ -27,7 +27,7 @@ func (p deadParams) enough() time.Duration {
 }
 
 type deadResult struct {
-	Dead     bool           `json:"dead" doc:"True when the engine and at least one other, together more than half of the vantage points, saw no sign of life for misses heartbeats, and nobody saw one."`
+	Dead     bool           `json:"dead" doc:"True when the engine and at least one other, together more than half of the vantage points, saw no sign of life for misses heartbeats, and nobody saw one. Each has been asked."`
 	Vantages []sight        `json:"vantages" doc:"What each vantage point saw."`
 	Took     model.Duration `json:"took" doc:"How long it was watched."`
 }
@@ -87,7 +87,8 @@ type seen struct {
 }
 
 // watch looks from all places, each at its own pace, until the primary is dead,
-// or answers the engine, or the time is over.
+// or answers the engine, or the time is over. It is dead to nobody before each
+// place has looked once: the slowest may be the one that sees it alive.
 //
 // Whoever gives it less time than that takes gets no answer, at once: a caller that
 // only wanted to have a quick look does not cost the seconds that count.
@@ -102,6 +103,7 @@ func watch(parent context.Context, places []vantage, p deadParams) (deadResult, 
 	defer cancel()
 	news := make(chan seen)
 	r := deadResult{Vantages: make([]sight, len(places))}
+	looked := map[int]bool{}
 	for i, place := range places {
 		r.Vantages[i] = sight{Name: place.name, Sees: unknown, Says: "it has not been looked at"}
 		looking.Go(func() { place.report(ctx, i, time.Duration(p.Heartbeat)/looks, news) })
@@ -114,9 +116,10 @@ func watch(parent context.Context, places []vantage, p deadParams) (deadResult, 
 			}
 			s.sight.Name = places[s.place].name
 			r.Vantages[s.place] = s.sight.after(r.Vantages[s.place])
+			looked[s.place] = true
 		case <-ctx.Done():
 		}
-		r.Dead, r.Took = isDead(r.Vantages), model.Duration(time.Since(began))
+		r.Dead, r.Took = len(looked) == len(places) && isDead(r.Vantages), model.Duration(time.Since(began))
 		switch {
 		case parent.Err() != nil:
 			return deadResult{}, parent.Err()

@@ -19,6 +19,14 @@ func sees(all ...string) vantage {
 	}}
 }
 
+// slow takes a while for each look.
+func slow(v vantage, each time.Duration) vantage {
+	return vantage{v.name, func(ctx context.Context) (sight, error) {
+		time.Sleep(each)
+		return v.look(ctx)
+	}}
+}
+
 func TestWhatIsSeenDecides(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -30,6 +38,8 @@ func TestWhatIsSeenDecides(t *testing.T) {
 		"the engine alone":                          {[]vantage{sees(dead), sees(unknown)}, false},
 		"half are not most":                         {[]vantage{sees(dead), sees(dead), sees(unknown), sees(unknown)}, false},
 		"one sees it alive":                         {[]vantage{sees(dead), sees(dead), sees(dead), sees(alive)}, false},
+		"the slowest sees it alive":                 {[]vantage{sees(dead), sees(dead), sees(dead), slow(sees(alive), 50*time.Millisecond)}, false},
+		"the slowest sees nothing":                  {[]vantage{sees(dead), sees(dead), sees(dead), slow(sees(unknown), 50*time.Millisecond)}, true},
 		"everybody but the engine":                  {[]vantage{sees(unknown), sees(dead), sees(dead)}, false},
 		"one saw it alive and sees no more":         {[]vantage{sees(unknown, unknown, unknown, dead), sees(unknown, dead), sees(alive, unknown)}, false},
 		"one saw it alive, then nothing, then dead": {[]vantage{sees(dead), sees(alive, unknown, dead)}, true},
