@@ -192,8 +192,10 @@ type RunStep struct {
 	// call was over. A verification after it does not count.
 	Acted time.Time `json:"acted,omitzero"`
 	Ended time.Time `json:"ended,omitzero"`
-	// Effect is set when the action changes things and a call of it succeeded.
+	// Effect is set when the action changes things and a call of it succeeded, and
+	// Unsure when one may have: its answer was lost, or is not there yet.
 	Effect bool `json:"effect"`
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // What must be watched to know that something did not happen.

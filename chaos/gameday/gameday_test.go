@@ -180,7 +180,36 @@ func TestRunOf(t *testing.T) {
 	if !w.Effect || !slices.Equal(w.Targets, []string{"a", "c"}) || !w.Started.Equal(at(3)) || !w.Acted.Equal(at(6)) || !w.Ended.Equal(at(8)) {
 		t.Errorf("%+v", w)
 	}
+	if slices.ContainsFunc(r.Steps, func(s gameday.RunStep) bool { return s.Unsure }) {
+		t.Errorf("a doubt that there is not: %+v", r.Steps)
+	}
 	if r := gameday.RunOf(&run.Run{}); !r.Ended.IsZero() || !r.FirstAction.IsZero() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What a call may have changed counts, also where nobody has said that it did.
+func TestAStepIsUnsureWhileACallHasNoAnswer(t *testing.T) {
+	two := &actions.Selection{Targets: []actions.Target{{ID: "a"}, {ID: "b"}}}
+	one := []run.Result{{Target: "a"}}
+	for name, c := range map[string]struct {
+		mode  runbooks.Mode
+		phase run.Phase
+		step  run.Step
+		want  bool
+	}{
+		"a call is under way":           {"live", run.Acting, run.Step{Risk: actions.Disruptive, Status: run.Running, Selection: two, Results: one}, true},
+		"the answer is lost":            {"live", run.Concluding, run.Step{Risk: actions.Disruptive, Status: run.Ended, Selection: two, Results: []run.Result{{Error: "timeout", Class: actions.ClassAmbiguous}}}, true},
+		"each call has its answer":      {"live", run.Acting, run.Step{Risk: actions.Disruptive, Status: run.Running, Selection: two, Results: append(one, one...)}, false},
+		"the targets are being counted": {"live", run.Acting, run.Step{Risk: actions.Disruptive, Status: run.Running}, false},
+		"people are asked":              {"live", run.Approving, run.Step{Risk: actions.Disruptive, Status: run.Running, Selection: two}, false},
+		"it is over":                    {"live", run.Acting, run.Step{Risk: actions.Disruptive, Status: run.Ended, Selection: two, Results: one}, false},
+		"it only reads":                 {"live", run.Acting, run.Step{Risk: actions.ReadOnly, Status: run.Running, Selection: two}, false},
+		"it only proposes":              {"propose", run.Acting, run.Step{Risk: actions.Disruptive, Status: run.Running, Selection: two}, false},
+	} {
+		got := gameday.RunOf(&run.Run{Mode: c.mode, Phase: c.phase, Steps: []run.Step{c.step}})
+		if got.Steps[0].Unsure != c.want {
+			t.Errorf("%s: unsure is %v", name, !c.want)
+		}
 	}
 }

@@ -1,9 +1,12 @@
 package gameday
 
 import (
+	"slices"
 	"time"
 
+	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/internal/run"
+	"github.com/runbook-engine/runbook/runbooks"
 )
 
 // RunOf is what a drill keeps of a run.
@@ -17,9 +20,21 @@ func RunOf(r *run.Run) Run {
 		out.Fingerprint = r.Alert.Fingerprint
 	}
 	for _, s := range r.Steps {
-		out.Steps = append(out.Steps, stepOf(s))
+		step := stepOf(s)
+		step.Unsure = r.Mode == runbooks.ModeLive && r.Phase != run.Approving && unsure(s)
+		out.Steps = append(out.Steps, step)
 	}
 	return out
+}
+
+// unsure reports that a call may have changed something of which nobody knows: its
+// answer was lost, or is not there yet.
+func unsure(s run.Step) bool {
+	if !s.Risk.Writes() {
+		return false
+	}
+	underWay := s.Status == run.Running && s.Selection != nil && len(s.Results) < len(s.Selection.Targets)
+	return underWay || slices.ContainsFunc(s.Results, func(r run.Result) bool { return r.Class == actions.ClassAmbiguous })
 }
 
 func known(at *time.Time) time.Time {

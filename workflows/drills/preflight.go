@@ -93,7 +93,8 @@ func (a *Activities) free(ctx context.Context, id string) gameday.Check {
 	return c
 }
 
-// quiet: no real alert is in scope, and the expected one does not fire already.
+// quiet: no real alert is in scope, the expected one does not fire already, and
+// none that must stay silent does: nobody could tell whether it fired anew.
 func (a *Activities) quiet(ctx context.Context, p gameday.Plan) (gameday.Check, []string) {
 	c := gameday.Check{Name: "alerts", State: gameday.OK, Text: "no alert in scope fires"}
 	sieve, err := p.Sieve()
@@ -111,6 +112,11 @@ func (a *Activities) quiet(ctx context.Context, p gameday.Plan) (gameday.Check, 
 		if sieve.Expected(one.Labels) || sieve.Real(one.Labels) {
 			c.State = gameday.Failed
 			c.Text = fmt.Sprintf("%s fires already (fingerprint %s)", one.Labels["alertname"], one.Fingerprint)
+			continue
+		}
+		if p.Control != gameday.NoRemedy && sieve.Silent(one.Labels) {
+			c.State = gameday.Failed
+			c.Text = fmt.Sprintf("%s, which must stay silent, fires already (fingerprint %s)", one.Labels["alertname"], one.Fingerprint)
 			continue
 		}
 		firing = append(firing, one.Fingerprint)

@@ -64,7 +64,7 @@ func (f *facts) hadPart(r gameday.Run) bool {
 		return false
 	}
 	return slices.ContainsFunc(r.Steps, func(s gameday.RunStep) bool {
-		return s.Effect && (s.Started.IsZero() || !s.Started.After(f.recovery.by()))
+		return (s.Effect || s.Unsure) && (s.Started.IsZero() || !s.Started.After(f.recovery.by()))
 	}) || r.Outcome == runUnknown
 }
 
@@ -137,6 +137,9 @@ func (f *facts) byRunbook() (gameday.Because, string) {
 		case !s.Started.After(f.recovery.by()):
 			return gameday.ByRunbook, fmt.Sprintf("step %s (%s) acted on %v", s.ID, s.Do, s.Targets)
 		}
+	}
+	if slices.ContainsFunc(f.run.Steps, func(s gameday.RunStep) bool { return s.Unsure && !s.Started.After(f.recovery.by()) }) {
+		return gameday.ByUnknown, "it is not known whether the runbook had changed something by then"
 	}
 	return "", ""
 }

@@ -128,6 +128,13 @@ var mutations = []mutation{
 		other.ID, other.Runbook, other.Fingerprint = "x.1", "restart-everything", "f2"
 		e.Runs = append(e.Runs, other)
 	}, verdict.Inconclusive, "because_unknown", gameday.ByUnknown},
+	{"another runbook's call has no answer", func(_ *gameday.Plan, e *gameday.Evidence) {
+		e.Runs = append(e.Runs, gameday.Run{ID: "x.1", Runbook: "restart-everything", Source: "alert", Mode: "live", Started: at(1),
+			Steps: []gameday.RunStep{{ID: "restart", Started: at(2), Acted: at(3), Ended: at(3), Effect: true, Unsure: true}}})
+	}, verdict.Inconclusive, "because_unknown", gameday.ByUnknown},
+	{"the answer of the remedy is lost", func(_ *gameday.Plan, e *gameday.Evidence) {
+		e.Runs[0].Steps[1] = gameday.RunStep{ID: "release", Outcome: "unknown", Started: at(17), Ended: at(17.2), Unsure: true}
+	}, verdict.Inconclusive, "because_unknown", gameday.ByUnknown},
 	{"it is run by hand", func(_ *gameday.Plan, e *gameday.Evidence) { e.Runs[0].Source = "exec" },
 		verdict.Failed, "run_by_hand", gameday.ByHuman},
 	{"somebody approves", func(_ *gameday.Plan, e *gameday.Evidence) {

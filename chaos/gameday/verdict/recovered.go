@@ -97,7 +97,8 @@ func (f *facts) quiet(s *findings) {
 // changed reports that a run changed something during the drill, or may have.
 func (f *facts) changed(r gameday.Run) bool {
 	for _, step := range r.Steps {
-		if step.Effect && !step.Ended.Before(f.began) {
+		lasted := !step.Ended.Before(f.began) || step.Unsure && r.Ended.IsZero()
+		if (step.Effect || step.Unsure) && lasted {
 			return true
 		}
 	}
