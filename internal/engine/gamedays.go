@@ -172,23 +172,27 @@ func (e *Engine) pendingAlerts(ctx context.Context) (all []map[string]string, er
 // seenRuns is how many runs of a drill's time are looked at.
 const seenRuns = 200
 
-// whatRan is what runbooks and people did since a time.
+// whatRan is what runbooks and people did since a time, all of it or nothing: of
+// what is left out nobody could say that it had no part.
 func (e *Engine) whatRan(ctx context.Context, since time.Time) (all []gameday.Run, people []gameday.Intervention, err error) {
-	rows, err := e.runs.List(ctx, runs.Filter{Limit: seenRuns})
-	if err != nil {
+	rows, err := e.runs.List(ctx, runs.Filter{Since: since, Limit: seenRuns + 1})
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case len(rows) > seenRuns:
+		return nil, nil, fmt.Errorf("there were more than %d since %s", seenRuns, since.UTC().Format(time.TimeOnly))
 	}
 	for _, row := range rows {
-		over := row.EndedAt != nil && row.EndedAt.Before(since)
-		if row.StartedAt.Before(since) && over {
-			continue
-		}
 		r, err := e.runs.Get(ctx, row.ID)
 		if err != nil {
 			return nil, nil, err
 		}
 		all = append(all, gameday.RunOf(&r))
-		people = append(people, interventions(&r)...)
+		for _, one := range interventions(&r) {
+			if !one.At.Before(since) {
+				people = append(people, one)
+			}
+		}
 	}
 	return all, people, nil
 }
@@ -200,6 +204,11 @@ func interventions(r *run.Run) (all []gameday.Intervention) {
 	if r.Approval != nil {
 		for _, d := range r.Approval.Decisions {
 			all = append(all, gameday.Intervention{At: d.At, Who: d.By, What: "decided on " + r.ID})
+		}
+	}
+	for _, event := range r.Events {
+		if event.Kind == "cancel" {
+			all = append(all, gameday.Intervention{At: event.At, Who: "a person", What: event.Text})
 		}
 	}
 	return all

@@ -48,7 +48,9 @@ type Filter struct {
 	Fingerprints []string
 	Running      bool // only those under way
 	DryRuns      bool // dry runs too
-	Limit        int
+	// Since leaves out those that were over by then.
+	Since time.Time
+	Limit int
 }
 
 // List is the runs, newest first.
@@ -86,6 +88,9 @@ func (f Filter) query() string {
 	}
 	if f.Running {
 		parts = append(parts, "ExecutionStatus = 'Running'")
+	}
+	if !f.Since.IsZero() {
+		parts = append(parts, fmt.Sprintf("(ExecutionStatus = 'Running' OR CloseTime >= '%s')", f.Since.UTC().Format(time.RFC3339Nano)))
 	}
 	if !f.DryRuns {
 		parts = append(parts, fmt.Sprintf("%s != '%s'", workflows.AttrMode, runbooks.ModeDryRun))
