@@ -217,8 +217,9 @@ func (p *program) healCommand() *cobra.Command {
 		Use:   "heal [--all]",
 		Short: "End faults that are still in the systems",
 		Long: `End faults that are still in the systems, whoever injected them: those past their
-deadline, or with --all every fault of ours. It asks the systems themselves, and needs
-neither a drill nor its memory. Each is read back to be gone.`,
+deadline, or with --all every fault of ours, and then the drills under way are aborted. It
+asks the systems themselves, and needs neither a drill nor its memory. Each is read back
+to be gone.`,
 		Example: "  runbook gameday heal\n  runbook gameday heal --all",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,7 +65,7 @@ type Ask struct {
 
 // Heal asks for faults to be healed.
 type Heal struct {
-	All bool `json:"all" doc:"Also those that are not past their deadline; drills under way then see it."`
+	All bool `json:"all" doc:"Also those that are not past their deadline; drills under way are aborted."`
 }
 
 type (
@@ -279,7 +280,12 @@ func (s *server) listInjections(ctx context.Context, _ *struct{}) (*injectionsOu
 // heal heals in any case: what it can not write down is a warning in the log.
 func (s *server) heal(ctx context.Context, in *healInput) (*healOutput, error) {
 	who := identity.FromContext(ctx).Name
+	var told sync.WaitGroup
+	if in.Body.All {
+		told.Go(func() { s.abortDrills(ctx, drills.Stop{By: who, Reason: "every fault is healed"}) })
+	}
 	swept, err := s.Gamedays.Faults.Sweep(ctx, time.Now(), in.Body.All)
+	told.Wait()
 	out := &healOutput{Healing{Swept: swept}}
 	if err != nil {
 		out.Body.Error = err.Error()
@@ -292,3 +298,22 @@ func (s *server) heal(ctx context.Context, in *healInput) (*healOutput, error) {
 	}
 	return out, nil
 }
+
+// abortDrills keeps drills under way from giving a runbook the credit for what a
+// person has done.
+func (s *server) abortDrills(ctx context.Context, stop drills.Stop) {
+	ctx, done := context.WithTimeout(ctx, patience/5)
+	defer done()
+	running, err := s.Gamedays.Service.List(ctx, gamedays.Filter{Running: true, Limit: maxDrills})
+	failed := []error{err}
+	for _, row := range running {
+		if err := s.Gamedays.Service.Abort(ctx, row.ID, stop); !errors.Is(err, gamedays.ErrEnded) {
+			failed = append(failed, err)
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		s.Log.Warn("drills under way could not be told that every fault is healed", "error", err)
+	}
+}
+
+const maxDrills = 1000
