@@ -42,6 +42,11 @@ const faults = `(() => {
 		});
 	}
 	for (const row of document.querySelectorAll("td")) if (row.clientWidth < 24 && row.textContent.trim().length > 3) found.push("squeezed: " + row.textContent);
+	for (const state of document.querySelectorAll('td[class^="s-"]')) {
+		const text = document.createRange();
+		text.selectNodeContents(state);
+		if (text.getClientRects().length > 1) found.push("broken: " + state.textContent);
+	}
 	const light = c => { const [r, g, b] = c.match(/[\d.]+/g).map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
 	for (const e of document.querySelectorAll(".dot, .badge")) {
 		const s = getComputedStyle(e), [a, b] = [light(s.color), light(s.backgroundColor)].sort((x, y) => y - x);
