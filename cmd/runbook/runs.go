@@ -98,7 +98,7 @@ func runRows(rows []runs.Row, now time.Time) [][]string {
 // other run can be.
 func (c *connection) find(ctx context.Context, meant string) (string, error) {
 	if meant == "last" {
-		return c.newest(ctx)
+		return c.newest(ctx, false)
 	}
 	rows, err := c.Runs(ctx, client.Filter{DryRuns: true, Limit: maxLimit})
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *connection) find(ctx context.Context, meant string) (string, error) {
 // ended is meant only where no other can be.
 func (c *connection) findUnderWay(ctx context.Context, meant string) (string, error) {
 	if meant == "last" {
-		return c.newest(ctx)
+		return c.newest(ctx, true)
 	}
 	rows, err := c.Runs(ctx, client.Filter{Running: true, DryRuns: true, Limit: maxLimit})
 	if err != nil {
@@ -163,13 +163,19 @@ func only(meant string, found, dry []string) (string, error) {
 	return "", usage("%q can be any of %d runs:\n  %s", meant, len(found), offered)
 }
 
-func (c *connection) newest(ctx context.Context) (string, error) {
-	rows, err := c.Runs(ctx, client.Filter{Limit: 1})
-	if err != nil {
+// someNewest are enough to have the run among them that began last: of those
+// that have ended Temporal lists the first to end last.
+const someNewest = 50
+
+func (c *connection) newest(ctx context.Context, underWay bool) (string, error) {
+	rows, err := c.Runs(ctx, client.Filter{Running: underWay, Limit: someNewest})
+	switch {
+	case err != nil:
 		return "", err
+	case len(rows) > 0:
+		return rows[0].ID, nil
+	case underWay:
+		return c.newest(ctx, false)
 	}
-	if len(rows) == 0 {
-		return "", usage("there is no run yet")
-	}
-	return rows[0].ID, nil
+	return "", usage("there is no run yet")
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,6 +142,25 @@ func TestListFilters(t *testing.T) {
 		b.awaitList("/runs?runbook=turn-up&limit=1000"+query, want)
 	}
 	b.awaitList("/runs?runbook=slow", map[string]bool{live.ID: false})
+}
+
+func TestTheRunThatBeganLastIsFirst(t *testing.T) {
+	b := newBench(t)
+	first := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live"}).ID, ended).ID
+	long := b.start(api.Start{Runbook: "slow", Mode: "live"}).ID
+	last := b.await(b.start(api.Start{Runbook: "turn-up", Mode: "live"}).ID, ended).ID
+	b.awaitList("/runs?outcome=fixed&limit=1000", map[string]bool{first: true, last: true})
+	var rows []runs.Row
+	b.send(http.MethodGet, "/runs?limit=1000", nil, &rows)
+	var order []string
+	for _, row := range rows {
+		if slices.Contains([]string{first, long, last}, row.ID) {
+			order = append(order, row.ID)
+		}
+	}
+	if want := []string{last, long, first}; !slices.Equal(order, want) {
+		t.Errorf("order: %q, want %q", order, want)
+	}
 }
 
 func TestRunbooksAndActions(t *testing.T) {

@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,13 +54,33 @@ type Filter struct {
 	Limit int
 }
 
-// List is the runs, newest first.
+// List is the runs, newest first. Temporal lists those under way before all that
+// have ended, and these by when they ended: each kind is asked for by itself.
 func (s *Service) List(ctx context.Context, f Filter) ([]Row, error) {
+	rows, err := s.page(ctx, f.query()+" AND ExecutionStatus = 'Running'", f.Limit)
+	if err != nil || f.Running {
+		return rows, err
+	}
+	ended, err := s.page(ctx, f.query()+" AND ExecutionStatus != 'Running'", f.Limit)
+	if err != nil {
+		return nil, err
+	}
+	over := map[string]bool{} // also those that ended between the two questions
+	for _, row := range ended {
+		over[row.ID] = true
+	}
+	rows = slices.DeleteFunc(rows, func(row Row) bool { return over[row.ID] })
+	rows = append(rows, ended...)
+	slices.SortStableFunc(rows, func(a, b Row) int { return b.StartedAt.Compare(a.StartedAt) })
+	return rows[:min(len(rows), f.Limit)], nil
+}
+
+func (s *Service) page(ctx context.Context, query string, limit int) ([]Row, error) {
 	rows := []Row{}
 	var page []byte
-	for len(rows) < f.Limit {
+	for len(rows) < limit {
 		answer, err := s.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			PageSize: int32(min(f.Limit-len(rows), 1000)), NextPageToken: page, Query: f.query(),
+			PageSize: int32(min(limit-len(rows), 1000)), NextPageToken: page, Query: query,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list runs: %w", err)
@@ -85,9 +106,6 @@ func (f Filter) query() string {
 	add(workflows.AttrOutcome, f.Outcome)
 	if len(f.Fingerprints) > 0 {
 		parts = append(parts, fmt.Sprintf("%s IN ('%s')", workflows.AttrFingerprint, strings.Join(f.Fingerprints, "','")))
-	}
-	if f.Running {
-		parts = append(parts, "ExecutionStatus = 'Running'")
 	}
 	if !f.Since.IsZero() {
 		parts = append(parts, fmt.Sprintf("(ExecutionStatus = 'Running' OR CloseTime >= '%s')", f.Since.UTC().Format(time.RFC3339Nano)))
