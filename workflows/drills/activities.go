@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -154,12 +155,41 @@ func (a *Activities) Inject(ctx context.Context, c FaultCall) (Injected, error) 
 		return out, permanent(fmt.Errorf("fault %s: %w", c.Fault.ID, err))
 	}
 	out.Targets = selection.IDs()
+	if err := a.alone(ctx, c.Drill); err != nil {
+		return out, err
+	}
 	if err := a.Audit.Write(c.entry(audit.Acting, out.Targets)); err != nil {
 		return out, err
 	}
 	err = bound.Inject(ctx, chaos.ID(c.ID), c.Deadline)
 	out.At = time.Now()
+	if err == nil {
+		// Of two that begin at the same moment, one at least sees the other now.
+		err = a.alone(ctx, c.Drill)
+	}
 	return out, coded(err)
+}
+
+const aloneWithin = 2 * time.Second
+
+// alone is an error when a fault of another drill is in a system, whose work could
+// be taken for that of this drill. The pre-flight has asked before; a system that
+// gives no answer now may be under a fault of this drill.
+func (a *Activities) alone(ctx context.Context, drill string) error {
+	ctx, cancel := context.WithTimeout(ctx, aloneWithin)
+	defer cancel()
+	others, _ := a.others(ctx, drill)
+	if len(others) > 0 {
+		return permanent(fmt.Errorf("another drill began meanwhile: %s is in a system", others[0]))
+	}
+	return nil
+}
+
+// others are the faults that do not belong to a drill.
+func (a *Activities) others(ctx context.Context, drill string) ([]chaos.Injection, error) {
+	active, err := a.Faults.Active(ctx)
+	own := chaos.Owner(drill)
+	return slices.DeleteFunc(active, func(i chaos.Injection) bool { return i.Owner == own }), err
 }
 
 // Heal ends a fault and reads back that nothing of it is left.

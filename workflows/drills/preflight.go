@@ -3,11 +3,9 @@ package drills
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/workflows"
@@ -81,9 +79,7 @@ func (a *Activities) targets(ctx context.Context, p gameday.Plan, f gameday.Plan
 // free: no fault of another drill is in the systems.
 func (a *Activities) free(ctx context.Context, id string) gameday.Check {
 	c := gameday.Check{Name: "faults", State: gameday.OK, Text: "no fault of ours is in any system"}
-	active, err := a.Faults.Active(ctx)
-	own := chaos.Owner(id)
-	active = slices.DeleteFunc(active, func(i chaos.Injection) bool { return i.Owner == own })
+	active, err := a.others(ctx, id)
 	switch {
 	case len(active) > 0:
 		c.State, c.Text = gameday.Failed, fmt.Sprintf("%s is in a system already; runbook gameday heal --all ends it", active[0])

@@ -318,6 +318,15 @@ func TestAPersonStopsADrill(t *testing.T) {
 	}
 }
 
+// Nobody waits under a fault for what can not come any more.
+func TestADrillWhoseInjectionFailsEndsAtOnce(t *testing.T) {
+	w := well()
+	w.injectFail = errors.New("refused")
+	if d := w.play(t, plan()); d.EndedAt.Sub(d.StartedAt) > 30*time.Second {
+		t.Errorf("it took %s", d.EndedAt.Sub(d.StartedAt))
+	}
+}
+
 // A person's word ends the tries to heal what could not be healed, and nothing else.
 func TestAPersonHealsByHand(t *testing.T) {
 	for name, c := range map[string]struct {
