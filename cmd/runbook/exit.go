@@ -85,6 +85,8 @@ func problemCode(p *client.Problem) int {
 		return exitRefused
 	case api.CodeNoSuchRunbook, api.CodeNoSuchRun, api.CodeNoSuchGameday, api.CodeNoSuchDrill, api.CodeNoSuchSchedule, api.CodeParams, api.CodeInvalid, api.CodeTooLarge, api.CodeEnded, api.CodeNotStuck, api.CodeNotAsked, api.CodeNoStorm:
 		return exitUsage
+	case "": // it was something else that answered
+		return exitUnreachable
 	}
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway,

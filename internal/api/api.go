@@ -89,6 +89,10 @@ func config(version string) huma.Config {
 	c.SchemasPath = ""
 	c.DocsPath = "" // the ready-made pages load scripts from elsewhere
 	c.CreateHooks = nil
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer"}, "basic": {Type: "http", Scheme: "basic"}, "certificate": {Type: "mutualTLS"},
+	}
+	c.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}, {"certificate": {}}, {}} // as the engine is configured
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{addCode}
@@ -115,7 +119,7 @@ func operation(id, method, path, summary string, problems ...int) huma.Operation
 		panic("api: operation " + id + " does not say which role it needs")
 	}
 	return huma.Operation{
-		OperationID: id, Method: method, Path: Prefix + path, Summary: summary, Errors: append(problems, http.StatusForbidden),
+		OperationID: id, Method: method, Path: Prefix + path, Summary: summary, Errors: append(problems, http.StatusUnauthorized, http.StatusForbidden),
 		MaxBodyBytes: maxBody, Extensions: map[string]any{roleExtension: need.role},
 	}
 }

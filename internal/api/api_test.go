@@ -202,4 +202,7 @@ func TestOpenAPIDescribesTheInterface(t *testing.T) {
 			t.Errorf("%s is not described", path)
 		}
 	}
+	if runs := doc.Paths.Find(api.Prefix + "/runs"); runs.Get.Responses.Value("401") == nil || doc.Components.SecuritySchemes["bearer"] == nil {
+		t.Error("it does not say what credentials are asked for")
+	}
 }

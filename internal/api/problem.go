@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"go.temporal.io/api/serviceerror"
 
+	problems "github.com/runbook-engine/runbook/internal/problem"
 	"github.com/runbook-engine/runbook/internal/runs"
 )
 
@@ -38,10 +39,11 @@ const (
 	CodeHalted         = "halted"            // the kill switch can not be turned
 	CodeAudit          = "audit-unavailable" // nothing is started that can not be recorded
 	CodeUnavailable    = "temporal-unavailable"
+	CodeStarting       = "starting" // the engine will answer in a moment
 	CodeInternal       = "internal"
 )
 
-const problemType = "urn:runbook:problem:"
+const problemType = problems.Type
 
 // CodeOf is the code of a problem.
 func CodeOf(p *Problem) string {

@@ -16,7 +16,7 @@ const module = "github.com/runbook-engine/runbook/"
 // layers are the packages from bottom to top: one may import what is in its own
 // layer or below it, and nothing above.
 var layers = [][]string{
-	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "internal/argv", "deploy", "deploy/*"},
+	{"internal/diag", "internal/shape", "internal/document", "internal/secret", "internal/version", "internal/audit", "internal/calendar", "internal/argv", "internal/problem", "deploy", "deploy/*"},
 	{"actions", "actions/conformance", "internal/alertmanagerapi", "internal/restapi", "internal/ledger"},
 	{"actions/*", "internal/artefact", "chaos", "runbooks", "runbooks/*",
 		"chaos/backstop", "chaos/conformance", "chaos/conformance/*", "chaos/toxiproxy", "chaos/postgres", "chaos/process", "chaos/chaosmesh", "chaos/chaosmesh/*"},

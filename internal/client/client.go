@@ -136,7 +136,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 		return nil
 	}
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the engine's answer to %s %s: %w", method, path, err)
+		return c.unreachable(ctx, fmt.Errorf("read the engine's answer to %s %s: %w", method, path, err))
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func problemOf(answer *http.Response) error {
 	}
 	var model api.Problem
 	if json.Unmarshal(raw, &model) != nil {
-		p.Detail = strings.TrimSpace(string(raw))
+		p.Detail = fmt.Sprintf("%s answered %s, not as an engine does: %s", answer.Request.URL.Host, answer.Status, firstLine(raw))
 		return p
 	}
 	p.Code, p.Detail = api.CodeOf(&model), model.Detail
@@ -204,4 +204,11 @@ func problemOf(answer *http.Response) error {
 		p.Errors = append(p.Errors, e.Error())
 	}
 	return p
+}
+
+const longestLine = 200
+
+func firstLine(raw []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
+	return line[:min(len(line), longestLine)]
 }

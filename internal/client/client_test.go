@@ -45,14 +45,17 @@ func TestProblemsKeepTheirCodeAndAllErrors(t *testing.T) {
 }
 
 func TestAnswersOfOtherServersAreReported(t *testing.T) {
-	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) })
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "<title>who are you</title>\nand more", http.StatusUnauthorized)
+	})
 	_, err := c.Runbooks(t.Context())
 	var p *client.Problem
-	if !errors.As(err, &p) || p.Status != http.StatusUnauthorized || p.Detail != "who are you" {
+	if !errors.As(err, &p) || p.Status != http.StatusUnauthorized || p.Code != "" || !strings.HasSuffix(p.Detail, "not as an engine does: <title>who are you</title>") {
 		t.Errorf("error: %v", err)
 	}
 	c = serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })
-	if _, err := c.Runbooks(t.Context()); err == nil || !strings.Contains(err.Error(), "read the engine's answer") {
+	var lost *client.Unreachable
+	if _, err := c.Runbooks(t.Context()); !errors.As(err, &lost) || !strings.Contains(err.Error(), "read the engine's answer") {
 		t.Errorf("error: %v", err)
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/runbook-engine/runbook/internal/api"
 	"github.com/runbook-engine/runbook/internal/identity"
+	"github.com/runbook-engine/runbook/internal/problem"
 )
 
 // server is what the engine serves over HTTP. It listens from the first moment,
@@ -83,7 +85,7 @@ func (s *server) outside(auth *identity.Authenticator, ready func() error) http.
 func (s *server) inside(w http.ResponseWriter, r *http.Request) {
 	routes := s.routes.Load()
 	if routes == nil {
-		http.Error(w, errStarting.Error(), http.StatusServiceUnavailable)
+		_ = problem.Write(w, http.StatusServiceUnavailable, api.CodeStarting, errStarting.Error()) // nobody listens any more
 		return
 	}
 	routes.ServeHTTP(w, r)

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/runbook-engine/runbook/internal/problem"
 )
 
 // Authenticator lets requests through or refuses them.
@@ -62,7 +64,7 @@ var (
 func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := a.crossOrigin.Check(r); err != nil {
-			http.Error(w, "a page of another website may not use this engine", http.StatusForbidden)
+			a.answer(w, http.StatusForbidden, "cross-site", "a page of another website may not use this engine")
 			return
 		}
 		who, err := a.identify(r)
@@ -77,17 +79,23 @@ func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 // refuse answers 503 where the fault is ours: Alertmanager repeats that, and
 // gives up on a 401.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, reason error) {
-	status := http.StatusUnauthorized
+	status, code := http.StatusUnauthorized, "unauthenticated"
 	switch {
 	case errors.Is(reason, errHost):
-		status = http.StatusForbidden
+		status, code = http.StatusForbidden, "host"
 	case errors.Is(reason, errUnreadable):
-		status = http.StatusServiceUnavailable
+		status, code = http.StatusServiceUnavailable, "credentials-unreadable"
 	default:
 		a.challenge(w)
 	}
 	a.log.Warn("request refused", "reason", reason.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)
-	http.Error(w, publicly(reason), status)
+	a.answer(w, status, code, publicly(reason))
+}
+
+func (a *Authenticator) answer(w http.ResponseWriter, status int, code, detail string) {
+	if err := problem.Write(w, status, code, detail); err != nil {
+		a.log.Debug("a problem could not be sent", "error", err)
+	}
 }
 
 // publicly leaves the details of what is wrong to the log: a stranger would

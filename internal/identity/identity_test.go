@@ -89,6 +89,9 @@ func (d *desk) ask(method string, status int, headers ...string) string {
 	if response.StatusCode != status {
 		d.t.Errorf("%s with %q answered %d %s, want %d", method, headers, response.StatusCode, text, status)
 	}
+	if status >= http.StatusBadRequest && response.Header.Get("Content-Type") != "application/problem+json" {
+		d.t.Errorf("%d is %s, no problem of RFC 9457: %s", status, response.Header.Get("Content-Type"), text)
+	}
 	if status == http.StatusUnauthorized && response.Header.Get("WWW-Authenticate") == "" {
 		d.t.Error("a 401 does not say what is needed")
 	}
