@@ -24,6 +24,11 @@ type Def[P any] struct {
 	// Targets is what would be touched. It only reads.
 	Targets func(ctx context.Context, p P) (Selection, error)
 
+	// Allowed asks whether the connection has the rights to bring the fault about, to
+	// end it and to read that back; its error says which one is missing. It only
+	// reads. It is nil where rights can not be asked about, or none are needed.
+	Allowed func(ctx context.Context, p P) error
+
 	// Inject brings the fault about. It adopts an injection with the same id that
 	// is there already, or was: what others have ended of it stays ended. The
 	// injector must end the fault by itself at the deadline, whatever becomes of
@@ -62,6 +67,9 @@ func Define[P any](d Def[P]) Fault {
 		},
 		recover: func(ctx context.Context, id ID, p any) error { return d.Recover(ctx, id, p.(P)) },
 		healed:  func(ctx context.Context, id ID, p any) error { return d.Healed(ctx, id, p.(P)) },
+	}
+	if d.Allowed != nil {
+		f.allowed = func(ctx context.Context, p any) error { return d.Allowed(ctx, p.(P)) }
 	}
 	heals := d.Recover != nil && d.Healed != nil
 	_, problems := f.Bind([]byte(d.Example))

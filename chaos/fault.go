@@ -26,6 +26,7 @@ type Fault struct {
 	flights *flights
 	decode  func(n *document.Node) (any, diag.List)
 	targets func(ctx context.Context, p any) (Selection, error)
+	allowed func(ctx context.Context, p any) error
 	inject  func(ctx context.Context, id ID, p any, deadline time.Time) error
 	recover func(ctx context.Context, id ID, p any) error
 	healed  func(ctx context.Context, id ID, p any) error
@@ -64,6 +65,15 @@ func (b Bound) JSON() (json.RawMessage, error) { return json.Marshal(b.params) }
 // Targets is what would be touched.
 func (b Bound) Targets(ctx context.Context) (Selection, error) {
 	return b.targets(ctx, b.params)
+}
+
+// Allowed is an error when a right is missing that the fault or its end needs;
+// asked is false where that is no question.
+func (b Bound) Allowed(ctx context.Context) (asked bool, err error) {
+	if b.allowed == nil {
+		return false, nil
+	}
+	return true, b.allowed(ctx, b.params)
 }
 
 // Inject brings the fault about, until the deadline at the latest. It refuses a

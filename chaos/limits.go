@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -63,11 +64,29 @@ func (l Limits) checkDuration(d time.Duration) error {
 	return nil
 }
 
-func (l Limits) checkCount(s Selection) error {
-	n, most := len(s.Targets), l.MaxTargets
-	if most.Count == 0 && most.Percent == 0 {
-		most.Count = 1
+// orOne is one where nothing is said.
+func (m MaxTargets) orOne() MaxTargets {
+	if m.Count == 0 && m.Percent == 0 {
+		m.Count = 1
 	}
+	return m
+}
+
+// String is the limit in words: 3 and 34 %.
+func (m MaxTargets) String() string {
+	m = m.orOne()
+	var parts []string
+	if m.Count > 0 {
+		parts = append(parts, fmt.Sprint(m.Count))
+	}
+	if m.Percent > 0 {
+		parts = append(parts, fmt.Sprintf("%d %%", m.Percent))
+	}
+	return strings.Join(parts, " and ")
+}
+
+func (l Limits) checkCount(s Selection) error {
+	n, most := len(s.Targets), l.MaxTargets.orOne()
 	switch {
 	case n == 0:
 		return errors.New("the fault selects nothing")

@@ -93,3 +93,11 @@ func TestIDsAreShortPlainAndTellTheirGameDay(t *testing.T) {
 		t.Error("ids are not what they should be")
 	}
 }
+
+func TestTheLimitOfTargetsInWords(t *testing.T) {
+	for want, most := range map[string]chaos.MaxTargets{"1": {}, "3": {Count: 3}, "34 %": {Percent: 34}, "3 and 34 %": {Count: 3, Percent: 34}} {
+		if got := most.String(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}

@@ -121,6 +121,13 @@ func faulty[P any](i *injector, name, doc, example string, does func(P) plan) ch
 		}
 		return e.targets(ctx)
 	}
+	d.Allowed = func(ctx context.Context, p P) error {
+		e, err := i.experiment(ctx, does(p), "")
+		if err != nil {
+			return err
+		}
+		return e.allowed(ctx)
+	}
 	d.Inject = func(ctx context.Context, id chaos.ID, p P, deadline time.Time) error {
 		e, err := i.experiment(ctx, does(p), id)
 		if err != nil {

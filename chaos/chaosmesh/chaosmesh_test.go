@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/runbook-engine/runbook/actions"
 	actual "github.com/runbook-engine/runbook/actions/kubernetes"
@@ -435,4 +436,22 @@ func TestAClusterWithoutChaosMeshHasNothingActive(t *testing.T) {
 		t.Errorf("one cluster hides the other in %s: %v %v", s.namespace, found, err)
 	}
 	gone(t, b, id)
+}
+
+// An account that may inject and not heal is told before anything is injected.
+func TestRightsAreAskedForBeforeTheyAreNeeded(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for missing, verbs := range map[string][]string{
+		"": {"get", "create", "delete"}, "delete networkchaos.chaos-mesh.org in namespace " + s.namespace: {"get", "create"}, "create networkchaos": {"get", "delete"},
+	} {
+		account := cluster.Account(t, s.namespace,
+			rbacv1.PolicyRule{APIGroups: []string{"chaos-mesh.org"}, Resources: []string{"networkchaos"}, Verbs: verbs},
+			rbacv1.PolicyRule{APIGroups: []string{"chaos-mesh.org"}, Resources: []string{"podnetworkchaos", "podiochaos", "podhttpchaos"}, Verbs: []string{"list"}})
+		b := bind(t, open(t, fmt.Sprintf("prod: {kubernetes: {kubeconfig: %q}}", account.Kubeconfig)), "network_delay", "{pods: "+s.pods("orders")+", latency: 200ms}")
+		asked, err := b.Allowed(t.Context())
+		if !asked || (err == nil) != (missing == "") || err != nil && (!strings.Contains(err.Error(), missing) || actions.ClassOf(err) != actions.ClassPermanent) {
+			t.Errorf("without %q: %v", missing, err)
+		}
+	}
 }

@@ -69,6 +69,9 @@ func (e *experiment) delete(ctx context.Context) error {
 	return nil
 }
 
+// ruleKinds are what Chaos Mesh makes of experiments for each pod.
+var ruleKinds = []string{"PodNetworkChaos", "PodIOChaos", "PodHttpChaos"}
+
 // healed looks at the experiment, and independently of it at the rules that
 // Chaos Mesh makes for each pod.
 func (e *experiment) healed(ctx context.Context) error {
@@ -81,7 +84,7 @@ func (e *experiment) healed(ctx context.Context) error {
 	}
 	var left []error
 	for _, namespace := range e.namespaces() {
-		for _, kind := range []string{"PodNetworkChaos", "PodIOChaos", "PodHttpChaos"} {
+		for _, kind := range ruleKinds {
 			left = append(left, e.residue(ctx, kind, namespace))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/common/model"
 
+	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/actions/postgres"
 	"github.com/runbook-engine/runbook/chaos"
 )
@@ -28,6 +29,7 @@ func holdLock(i *injector) chaos.Fault {
 		Example: "{database: orders, table: public.orders}",
 		Yields:  true,
 		Targets: i.table,
+		Allowed: i.mayLock,
 		Inject: func(ctx context.Context, id chaos.ID, p holdLockParams, deadline time.Time) error {
 			m := mark{"hold_lock", deadline, id}
 			return i.inject(ctx, m, p.Database, func(ctx context.Context) (*hold, error) { return i.lock(ctx, m, p) })
@@ -73,4 +75,25 @@ func (i *injector) table(ctx context.Context, p holdLockParams) (chaos.Selection
 		return chaos.Selection{}, postgres.Failure(ctx, p.Database, "look for the table in", err)
 	}
 	return chaos.One("table/"+p.Database+"/"+name, p.Mode), nil
+}
+
+// mayLock asks for what LOCK TABLE wants of a role in each of the modes. To end
+// sessions of its own a role needs no right.
+func (i *injector) mayLock(ctx context.Context, p holdLockParams) error {
+	control, err := postgres.Control(ctx, i.conns, p.Database)
+	if err != nil {
+		return err
+	}
+	var role string
+	var may bool
+	err = control.QueryRow(ctx, `SELECT current_user, coalesce(has_table_privilege(to_regclass($1), CASE
+		WHEN current_setting('server_version_num')::int >= 170000 THEN 'UPDATE, DELETE, TRUNCATE, MAINTAIN' ELSE 'UPDATE, DELETE, TRUNCATE' END), true)`,
+		p.identifier()).Scan(&role, &may)
+	if err != nil {
+		return postgres.Failure(ctx, p.Database, "ask for the rights in", err)
+	}
+	if !may {
+		return actions.Permanent(fmt.Errorf("postgres %q: role %s may not lock %s: GRANT UPDATE, DELETE or TRUNCATE on it", p.Database, role, p.Table))
+	}
+	return nil
 }

@@ -348,3 +348,33 @@ func TestAnEngineThatHangsHoldsNothingLonger(t *testing.T) {
 		})
 	}
 }
+
+// A right that is missing is told before anything is done, as the lock itself
+// would meet it.
+func TestTheRightToLockIsAskedFor(t *testing.T) {
+	server := start(t)
+	catalog := engine(t, config(t, server))
+	for n, c := range []struct {
+		grant string
+		may   bool
+	}{{"SELECT 1", true}, {"REVOKE ALL ON orders FROM engine; GRANT SELECT, INSERT ON orders TO engine", false}, {"GRANT DELETE ON orders TO engine", true}} {
+		if err := server.Exec(t.Context(), "orders", c.grant); err != nil {
+			t.Fatal(err)
+		}
+		for _, mode := range []string{"access exclusive", "share"} {
+			b := mustBind(t, catalog, "postgres.hold_lock", "{database: orders, table: public.orders, mode: "+mode+"}")
+			asked, told := b.Allowed(t.Context())
+			id := chaos.ID(fmt.Sprintf("rights-%d.%s", n, mode[:5]))
+			met := b.Inject(t.Context(), id, time.Now().Add(time.Minute))
+			if !asked || (told == nil) != c.may || (met == nil) != c.may {
+				t.Errorf("%s, %s: it is told %v, and the lock meets %v", c.grant, mode, told, met)
+			}
+			if told != nil && !strings.Contains(told.Error(), "role engine may not lock public.orders") {
+				t.Error(told)
+			}
+			if err := b.Recover(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -91,10 +91,7 @@ func (p *program) withDrill(ctx context.Context, r *reach, meant string, d *api.
 	} else if !errors.Is(err, os.ErrNotExist) || strings.ContainsAny(meant, `/\.`) {
 		return usage("read the game day: %w", err)
 	}
-	if r.url(p) == "" && !r.hasState(p) {
-		return errWhichEngine
-	}
-	c, err := r.connect(ctx, p)
+	c, err := r.find(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -151,7 +148,7 @@ func (p *program) withReason(cmd *cobra.Command, do func(ctx context.Context, c 
 	var reason string
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := r.connect(cmd.Context(), p)
+		c, err := r.find(cmd.Context(), p)
 		if err != nil {
 			return err
 		}

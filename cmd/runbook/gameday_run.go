@@ -293,7 +293,7 @@ func (p *program) reportCommand() *cobra.Command {
 		Example: "  runbook gameday report last\n  runbook gameday report last -o html > report.html\n  runbook gameday report last --save drills/may",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := r.connect(cmd.Context(), p)
+			c, err := r.find(cmd.Context(), p)
 			if err != nil {
 				return err
 			}

@@ -81,10 +81,7 @@ func (p *program) lookCommand(cmd *cobra.Command, flags func(*cobra.Command) *re
 	var output *choice
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if r.url(p) == "" && !r.hasState(p) {
-			return errWhichEngine
-		}
-		c, err := r.connect(cmd.Context(), p)
+		c, err := r.find(cmd.Context(), p)
 		if err != nil {
 			return err
 		}
@@ -114,6 +111,14 @@ func (c *connection) workIfIdle(ctx context.Context) error {
 			rows[0].ID, c.command("watch", rows[0].ID), c.command("cancel", rows[0].ID))}
 	}
 	return c.work()
+}
+
+// find connects to an engine that is there, and makes none.
+func (r *reach) find(ctx context.Context, p *program) (*connection, error) {
+	if r.url(p) == "" && !r.hasState(p) {
+		return nil, errWhichEngine
+	}
+	return r.connect(ctx, p)
 }
 
 var errWhichEngine = usage("say which engine: --server URL, or on its own machine --config FILE or --data-dir DIR")

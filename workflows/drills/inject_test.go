@@ -3,12 +3,14 @@ package drills_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.temporal.io/sdk/testsuite"
 
+	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/audit"
@@ -23,6 +25,7 @@ type switchboard struct {
 	// meanwhile is marked between the first look and the injection.
 	meanwhile *chaos.Injection
 	silent    error // instead of an answer
+	forbidden error
 }
 
 func (s *switchboard) injector() chaos.Injector {
@@ -31,6 +34,7 @@ func (s *switchboard) injector() chaos.Injector {
 		Faults: []chaos.Fault{chaos.Define(chaos.Def[nothing]{
 			Name: "board.off", Doc: "Switch it off.", Example: "{}",
 			Targets: func(context.Context, nothing) (chaos.Selection, error) { return chaos.One("board/a", ""), nil },
+			Allowed: func(context.Context, nothing) error { return s.forbidden },
 			Inject: func(_ context.Context, id chaos.ID, _ nothing, _ time.Time) error {
 				if s.meanwhile != nil {
 					s.marks = append(s.marks, *s.meanwhile)
@@ -80,6 +84,23 @@ func TestAFaultIsInjectedBesideNoOther(t *testing.T) {
 		}
 		if len(c.board.marks) != c.touched {
 			t.Errorf("%s: %d faults are there, not %d", name, len(c.board.marks), c.touched)
+		}
+	}
+}
+
+// What would only fail when it is healed keeps a drill from beginning.
+func TestRightsAreACheckOfThePreflight(t *testing.T) {
+	for state, forbidden := range map[gameday.State]error{
+		gameday.OK: nil, gameday.Failed: actions.Permanent(errors.New("it may not delete")), gameday.Unknown: errors.New("no route"),
+	} {
+		p := plan()
+		p.Faults = []gameday.PlanFault{{ID: "hold", Inject: "board.off", With: []byte("{}")}}
+		board := switchboard{forbidden: forbidden}
+		a := &drills.Activities{Faults: chaos.NewCatalog(board.injector()), Halted: func() string { return "" }, Alerts: func(context.Context) ([]gameday.Alert, error) { return nil, nil }}
+		checks := a.Survey(t.Context(), "pool.1", p).Checks
+		at := slices.IndexFunc(checks, func(c gameday.Check) bool { return c.Name == "rights for hold" })
+		if at < 0 || checks[at].State != state || forbidden != nil && checks[at].Text != forbidden.Error() {
+			t.Errorf("want %s: %+v", state, checks)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos/gameday"
 	"github.com/runbook-engine/runbook/internal/ledger"
 	"github.com/runbook-engine/runbook/workflows"
@@ -38,7 +39,7 @@ func (a *Activities) Preflight(ctx context.Context, t Task) (Ready, error) {
 func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) Ready {
 	ready := Ready{Checks: []gameday.Check{a.halt()}}
 	for _, f := range p.Faults {
-		ready.Checks = append(ready.Checks, a.targets(ctx, p, f))
+		ready.Checks = append(append(ready.Checks, a.targets(ctx, p, f)), a.rights(ctx, f)...)
 	}
 	ready.Checks = append(ready.Checks, a.free(ctx, id))
 	quiet, firing := a.quiet(ctx, p)
@@ -69,11 +70,30 @@ func (a *Activities) targets(ctx context.Context, p gameday.Plan, f gameday.Plan
 		c.State, c.Text = gameday.Unknown, err.Error()
 		return c
 	}
-	c.Text = fmt.Sprintf("%d of %d: %s", len(selection.Targets), selection.Population, strings.Join(selection.IDs(), ", "))
+	c.Text = fmt.Sprintf("%d of %d, at most %s: %s", len(selection.Targets), selection.Population, p.Limits.MaxTargets, strings.Join(selection.IDs(), ", "))
 	if err := p.Limits.Check(selection, time.Duration(f.For)); err != nil {
 		c.State, c.Text = gameday.Failed, err.Error()
 	}
 	return c
+}
+
+// rights asks whether a fault may be brought about, and ended, where that is a
+// question.
+func (a *Activities) rights(ctx context.Context, f gameday.PlanFault) []gameday.Check {
+	bound, err := a.bind(f)
+	if err != nil {
+		return nil // which the check of the targets says
+	}
+	c := gameday.Check{Name: "rights for " + f.ID, State: gameday.OK, Text: f.Inject + " is allowed, and so is to end it"}
+	switch asked, err := bound.Allowed(ctx); {
+	case !asked:
+		return nil
+	case err != nil && actions.ClassOf(err) == actions.ClassPermanent:
+		c.State, c.Text = gameday.Failed, err.Error()
+	case err != nil:
+		c.State, c.Text = gameday.Unknown, err.Error()
+	}
+	return []gameday.Check{c}
 }
 
 // free: no fault of another drill is in the systems.

@@ -336,7 +336,7 @@ func (d *drill) recovered() bool {
 // is not kept on for what is known already. A control run waits for its whole
 // time.
 func (d *drill) tooLate() bool {
-	if d.lost() || d.notInjected() {
+	if d.lost() {
 		return true
 	}
 	effect := d.effect()
@@ -358,11 +358,6 @@ func (d *drill) tooLate() bool {
 		return d.past(effect, e.Alert.Within)
 	}
 	return e.Runbook != nil && e.Runbook.Outcome != "skipped" && !d.acted() && d.past(came, e.Runbook.Within)
-}
-
-// notInjected: a fault could not be injected, and without it there is nothing to see.
-func (d *drill) notInjected() bool {
-	return slices.ContainsFunc(d.Evidence.Injections, func(i gameday.Injection) bool { return i.Error != "" })
 }
 
 // lost: a fault is gone, and no runbook that could have ended it has acted. There

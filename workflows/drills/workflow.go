@@ -284,6 +284,7 @@ func (d *drill) inject(ctx workflow.Context, i, at int) {
 	injection.Targets, injection.Tries = done.Targets, max(1, done.Tries)
 	if err != nil {
 		injection.Error = message(err)
+		d.stopWatching() // without it there is nothing to see
 		return
 	}
 	injection.Injected, injection.There = done.At, done.At
