@@ -220,10 +220,13 @@ func (e *Engine) tellHook(ctx context.Context, h drills.HookCall) error {
 	if h.Verdict != "" {
 		text += ": " + h.Verdict
 	}
+	if h.Why != "" {
+		text += ": " + h.Why
+	}
 	var failed []error
 	if h.Hooks.Webhook != "" {
 		failed = append(failed, e.post(ctx, h.Hooks.Webhook, "/", map[string]any{
-			"drill": h.Drill, "gameday": h.Gameday, "event": h.Event, "at": h.At, "verdict": h.Verdict, "text": text, "is_drill": true,
+			"drill": h.Drill, "gameday": h.Gameday, "event": h.Event, "at": h.At, "verdict": h.Verdict, "why": h.Why, "text": text, "is_drill": true,
 		}))
 	}
 	if h.Hooks.Grafana != "" {

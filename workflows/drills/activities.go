@@ -102,8 +102,9 @@ type Result struct {
 type HookCall struct {
 	Drill   string        `json:"drill"`
 	Gameday string        `json:"gameday"`
-	Event   string        `json:"event"` // start, injected, heal or end
+	Event   string        `json:"event"` // start, injected, abort, heal or end
 	At      time.Time     `json:"at"`
+	Why     string        `json:"why,omitempty"` // it was aborted
 	Verdict string        `json:"verdict,omitempty"`
 	Hooks   gameday.Hooks `json:"hooks"`
 }

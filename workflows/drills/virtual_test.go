@@ -3,6 +3,7 @@ package drills_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ type world struct {
 
 	injected, healed time.Time
 	heals, pages     int
-	order            []string
+	order, told      []string // told is what hooks were
 	proofs           []drills.Result
 }
 
@@ -197,7 +198,11 @@ func (w *world) play(t *testing.T, p gameday.Plan) drills.Drill {
 		drills.ActivityPreflight: func(context.Context, drills.Task) (drills.Ready, error) { return w.ready(), nil },
 		drills.ActivityInject:    w.inject, drills.ActivityHeal: w.heal, drills.ActivityJudge: judge.Judge, drills.ActivityPage: judge.Page,
 		drills.ActivityConclude: func(_ context.Context, r drills.Result) error { w.proofs = append(w.proofs, r); return nil },
-		drills.ActivityLook:     w.look, drills.ActivityHook: judge.TellHook,
+		drills.ActivityLook:     w.look,
+		drills.ActivityHook: func(_ context.Context, h drills.HookCall) error {
+			w.told = append(w.told, h.Event+" "+h.Why)
+			return nil
+		},
 		workflows.ActivityPagePost: func(context.Context, workflows.Page) (string, error) { w.pages++; return "", nil },
 	} {
 		w.env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
@@ -307,14 +312,18 @@ func TestWhatCanNotBeHealedIsTriedOnAndPeopleAreCalled(t *testing.T) {
 }
 
 func TestAPersonStopsADrill(t *testing.T) {
-	w := well()
-	w.stop = 2500 * time.Millisecond
-	d := w.play(t, plan())
+	w, p := well(), plan()
+	w.stop, p.Hooks = 2500*time.Millisecond, gameday.Hooks{Webhook: "desk"}
+	d := w.play(t, p)
 	if d.Verdict.Verdict != verdict.Aborted || w.heals != 1 {
 		t.Errorf("%+v, healed %d times", d.Verdict, w.heals)
 	}
 	if late := d.Evidence.Injections[0].HealIssued.Sub(d.Evidence.Abort.At); late > 100*time.Millisecond {
 		t.Errorf("the healing began %s after the abort", late)
+	}
+	why := " ada says: enough"
+	if told := []string{"start ", "injected ", "abort" + why, "heal" + why, "end" + why}; !slices.Equal(w.told, told) {
+		t.Errorf("hooks were told %q, not %q", w.told, told)
 	}
 }
 

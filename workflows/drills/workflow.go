@@ -123,6 +123,7 @@ func (d *drill) abort(by, why string) {
 	}
 	d.Evidence.Abort = &gameday.Abort{At: d.now(), By: by, Why: why}
 	d.stopWatching()
+	workflow.Go(d.always, func(ctx workflow.Context) { d.hook(ctx, "abort") }) // nothing waits for it
 }
 
 // over: from healing on there is nothing to abort.
@@ -335,6 +336,9 @@ func (d *drill) hook(ctx workflow.Context, event string) {
 		return
 	}
 	h := HookCall{Drill: d.ID, Gameday: d.Gameday, Event: event, At: d.now(), Hooks: d.Plan.Hooks}
+	if d.aborted() {
+		h.Why = d.Evidence.Abort.Why
+	}
 	if d.Verdict != nil {
 		h.Verdict = string(d.Verdict.Verdict)
 	}
