@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -87,6 +88,9 @@ func (p *program) planGamedayCommand() *cobra.Command {
 func (p *program) withDrill(ctx context.Context, r *reach, meant string, d *api.Drill, do func(context.Context, *connection) error) error {
 	d.Gameday = meant
 	if text, err := os.ReadFile(meant); err == nil {
+		if len(bytes.TrimSpace(text)) == 0 {
+			return usage("read the game day: %s is empty", meant)
+		}
 		d.Gameday, d.Document, d.File = "", string(text), meant
 	} else if !errors.Is(err, os.ErrNotExist) || strings.ContainsAny(meant, `/\.`) {
 		return usage("read the game day: %w", err)
