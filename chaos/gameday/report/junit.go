@@ -42,7 +42,8 @@ type trouble struct {
 }
 
 // writeJUnit makes each drill a test. What was seen not to be as expected is a
-// failure; what could not be seen, or not be healed, is an error.
+// failure; what could not be seen, or not be healed, is an error. A degraded drill
+// passes, as it does for the exit code, and says so.
 func writeJUnit(w io.Writer, results []Result) error {
 	var all suites
 	for _, r := range results {
@@ -71,7 +72,9 @@ func (s *suite) add(r Result) {
 	found := &trouble{Type: string(r.Verdict.Verdict), Message: headline(r.Verdict), Text: reasons(r.Verdict)}
 	switch r.Verdict.Verdict {
 	case verdict.Passed:
-	case verdict.Failed, verdict.Degraded:
+	case verdict.Degraded:
+		c.Out = found.Message + "\n" + found.Text + c.Out
+	case verdict.Failed:
 		c.Failure = found
 		s.Failures++
 	default:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,18 +175,23 @@ func TestJUnitTellsFailuresFromErrors(t *testing.T) {
 				Error *struct {
 					Type string `xml:"type,attr"`
 				} `xml:"error"`
+				Out string `xml:"system-out"`
 			} `xml:"testcase"`
 		} `xml:"testsuite"`
 	}
-	if err := xml.Unmarshal([]byte(write(t, report.JUnit, three...)), &back); err != nil {
+	slow := result(func(p *gameday.Plan, _ *gameday.Evidence) { p.Expect.Alert.Aim = model.Duration(time.Second) })
+	if err := xml.Unmarshal([]byte(write(t, report.JUnit, append(slices.Clone(three), slow)...)), &back); err != nil {
 		t.Fatal(err)
 	}
 	s := back.Suites[0]
-	if len(back.Suites) != 1 || s.Tests != 3 || s.Failures != 1 || s.Errors != 1 {
+	if len(back.Suites) != 1 || s.Tests != 4 || s.Failures != 1 || s.Errors != 1 {
 		t.Fatalf("%+v", back)
 	}
 	if s.Cases[0].Failure != nil || s.Cases[0].Error != nil || s.Cases[1].Failure.Type != "failed" || s.Cases[2].Error.Type != "heal_failed" {
 		t.Errorf("%+v", s)
+	}
+	if late := s.Cases[3]; late.Failure != nil || late.Error != nil || !strings.HasPrefix(late.Out, "degraded: ") || !strings.Contains(late.Out, "alert_slow: ") {
+		t.Errorf("a degraded drill: %+v", late)
 	}
 }
 
