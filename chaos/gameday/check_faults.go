@@ -26,6 +26,27 @@ func (c *checker) faults() {
 		}
 	}
 	c.plan.Watch = c.watch()
+	c.looks()
+}
+
+const (
+	leastEvery = 100 * time.Millisecond // as the document may say
+	// mostLooks is how many a drill may take, so that Temporal can keep its evidence.
+	mostLooks = 10_000
+	// besides is how long the probes are asked at most before and after the watching.
+	besides = time.Minute
+)
+
+// looks checks that the probes are not asked more often than can be kept.
+func (c *checker) looks() {
+	lasts, looks := time.Duration(c.plan.Watch)+besides, 0
+	for _, p := range c.doc.Steady {
+		looks += int(lasts / max(time.Duration(p.Every), leastEvery))
+	}
+	if looks > mostLooks {
+		c.add(c.node.KeyPlace("steady"), "too-many", fmt.Sprintf("in %s these probes would look %d times, more than the %d that are kept", model.Duration(lasts), looks, mostLooks),
+			"look less often with `every`, or for a shorter time")
+	}
 }
 
 func (c *checker) fault(f Fault, node *document.Node) {

@@ -133,18 +133,20 @@ type Series struct {
 
 // Sample is one look.
 type Sample struct {
-	At     time.Time       `json:"at"`   // when it was asked
-	Took   time.Duration   `json:"took"` // nanoseconds until the answer
-	State  State           `json:"state"`
+	At    time.Time     `json:"at"`   // when it was asked
+	Took  time.Duration `json:"took"` // nanoseconds until the answer
+	State State         `json:"state"`
+	// Output is what the look gave, and Error why it failed. Of a drill that looks
+	// very often, both are kept where the state changes.
 	Output json.RawMessage `json:"output,omitempty"`
-	Error  string          `json:"error,omitempty"` // why it is missing
+	Error  string          `json:"error,omitempty"`
 }
 
 // End is when the answer was there.
 func (s Sample) End() time.Time { return s.At.Add(s.Took) }
 
-// Alert is one episode of an alert that was seen during the drill, whatever it
-// is about.
+// Alert is one episode of an alert that was seen during the drill: one that it
+// waits for, that must stay silent, or that is an incident.
 type Alert struct {
 	Fingerprint string            `json:"fingerprint"`
 	Labels      map[string]string `json:"labels"`

@@ -65,3 +65,8 @@ func (s Sieve) Silent(labels map[string]string) bool {
 	}
 	return false
 }
+
+// Concerns reports that the drill has something to make of such an alert.
+func (s Sieve) Concerns(labels map[string]string) bool {
+	return s.Expected(labels) || s.Real(labels) || s.Silent(labels)
+}

@@ -139,6 +139,9 @@ func (a *Attendance) passOn(ctx context.Context) {
 			return
 		case s := <-a.seen:
 			for id, d := range a.drills() {
+				if !d.sieve.Concerns(s.Alert.Labels) {
+					continue
+				}
 				s.Expected, s.Real = d.sieve.Expected(s.Alert.Labels), d.sieve.Real(s.Alert.Labels)
 				a.report(ctx, id, s)
 			}

@@ -211,8 +211,9 @@ func (w *watcher) pending() {
 	}
 }
 
-// sift says what the plan means by each alert. It is done here, because compiling
-// matchers has no place in workflow code.
+// sift says what the plan means by each alert, and leaves out those that mean
+// nothing to it, of which there may be thousands. It is done here, because
+// compiling matchers has no place in workflow code.
 func (w *watcher) sift(firing map[string]gameday.Alert) {
 	sieve, err := w.look.Plan.Sieve()
 	if err != nil {
@@ -222,6 +223,9 @@ func (w *watcher) sift(firing map[string]gameday.Alert) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range firing {
+		if !sieve.Concerns(one.Labels) {
+			continue
+		}
 		one.Expected = sieve.Expected(one.Labels)
 		w.sight.Alerts = append(w.sight.Alerts, one)
 		if sieve.Real(one.Labels) {

@@ -2,6 +2,7 @@ package drills_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type world struct {
 	lost       time.Duration // the fault is gone
 	restart    time.Duration // another engine reports
 	injectFail error
-	others     bool // a run of another runbook instead of the proven one
+	said       []byte // what each look gives
+	others     bool   // a run of another runbook instead of the proven one
 
 	injected, healed time.Time
 	heals, pages     int
@@ -103,7 +105,7 @@ func (w *world) look(_ context.Context, l drills.Look) (drills.Sight, error) {
 		if w.good(at) {
 			state = gameday.Good
 		}
-		series.Samples = append(series.Samples, gameday.Sample{At: at, State: state})
+		series.Samples = append(series.Samples, gameday.Sample{At: at, State: state, Output: w.said})
 	}
 	s.Probes = []gameday.Series{series}
 	if at := w.since(w.active); !at.IsZero() {
@@ -324,6 +326,23 @@ func TestAPersonStopsADrill(t *testing.T) {
 	why := " ada says: enough"
 	if told := []string{"start ", "injected ", "abort" + why, "heal" + why, "end" + why}; !slices.Equal(w.told, told) {
 		t.Errorf("hooks were told %q, not %q", w.told, told)
+	}
+}
+
+// Temporal takes no more than 2 MB of a drill, and could not end one that has more.
+func TestTheEvidenceOfALongDrillCanBeKept(t *testing.T) {
+	w, p := well(), plan()
+	w.said = []byte(`"` + strings.Repeat("x", 500) + `"`)
+	w.started, w.acted, w.recovered = 0, 0, 0
+	p.Watch, p.Expect.Alert, p.Expect.Runbook = model.Duration(time.Hour), nil, nil
+	p.Expect.Recovered.Within, p.Faults[0].For, p.Steady[0].AbortAfter = model.Duration(time.Hour), model.Duration(time.Hour), model.Duration(2*time.Hour)
+	d := w.play(t, p)
+	text, err := json.Marshal(d)
+	if err != nil || len(text) > 1_500_000 || len(d.Evidence.Probes[0].Samples) < 7000 {
+		t.Errorf("%d bytes of %d looks (%v)", len(text), len(d.Evidence.Probes[0].Samples), err)
+	}
+	if looks := d.Evidence.Probes[0].Samples; looks[0].Output == nil || looks[len(looks)/2].Output != nil || looks[len(looks)-1].Error != "" {
+		t.Error("what looks gave is not kept as it should be")
 	}
 }
 

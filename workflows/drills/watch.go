@@ -150,7 +150,7 @@ func (d *drill) absorb(s Sight) {
 		d.absorbIncarnation(*s.Incarnation)
 	}
 	for _, n := range s.Notes {
-		if !slices.Contains(d.Evidence.Notes, n) {
+		if !slices.Contains(d.Evidence.Notes, n) && len(d.Evidence.Notes) < maxNotes {
 			d.Evidence.Notes = append(d.Evidence.Notes, n)
 		}
 	}
@@ -165,11 +165,28 @@ func (d *drill) absorbSeries(s gameday.Series) {
 		d.Evidence.Probes = append(d.Evidence.Probes, gameday.Series{ID: s.ID})
 		at = len(d.Evidence.Probes) - 1
 	}
-	d.Evidence.Probes[at].Samples = append(d.Evidence.Probes[at].Samples, s.Samples...)
 	for _, sample := range s.Samples {
+		d.Evidence.Probes[at].Samples = append(d.Evidence.Probes[at].Samples, d.thinned(d.Evidence.Probes[at].Samples, sample))
 		d.feel(s.ID, sample)
 	}
 }
+
+// thinned leaves out what a look gave, once that is more than can be kept of all
+// looks, and where it came to the same as the one before.
+func (d *drill) thinned(before []gameday.Sample, s gameday.Sample) gameday.Sample {
+	if n := len(before); n > 0 && before[n-1].State == s.State && d.said > maxSaid {
+		s.Output, s.Error = nil, ""
+	}
+	d.said += len(s.Output) + len(s.Error)
+	return s
+}
+
+// What the evidence keeps. Temporal takes no more than 2 MB of it.
+const (
+	maxSaid         = 400_000 // bytes of what looks gave
+	maxIncarnations = 200
+	maxNotes        = 100
+)
 
 // feel notes since when a probe is not good, and when a fault was first felt.
 func (d *drill) feel(probe string, s gameday.Sample) {
@@ -230,10 +247,11 @@ func (d *drill) absorbWatch(w gameday.Watch) {
 	d.Evidence.Watched = append([]gameday.Watch{w}, d.Evidence.Watched...)
 }
 
-// absorbIncarnation keeps the first, the last, and each that differs.
+// absorbIncarnation keeps the first, the last, and each that differs, as long as
+// there are not too many.
 func (d *drill) absorbIncarnation(i gameday.Incarnation) {
 	n := len(d.Evidence.Incarnations)
-	if n >= 2 && slices.Equal(d.Evidence.Incarnations[n-1].IDs, i.IDs) && slices.Equal(d.Evidence.Incarnations[n-2].IDs, i.IDs) {
+	if n >= maxIncarnations || n >= 2 && slices.Equal(d.Evidence.Incarnations[n-1].IDs, i.IDs) && slices.Equal(d.Evidence.Incarnations[n-2].IDs, i.IDs) {
 		d.Evidence.Incarnations[n-1] = i
 		return
 	}

@@ -46,6 +46,7 @@ type drill struct {
 	token    int64
 	known    map[string]bool      // fingerprints that fired before the drill
 	notGood  map[string]time.Time // since when each probe is not good
+	said     int                  // bytes that the evidence has of what looks gave
 }
 
 func newDrill(ctx workflow.Context, q Request) *drill {

@@ -21,10 +21,23 @@ func (f *facts) incomplete() (reasons []Reason) {
 			reasons = append(reasons, reason("incomplete", "the evidence lacks %s", what))
 		}
 	}
+	if e.Digest == "" && f.plan.Digest == "" {
+		return append(sorted(reasons), reason("incomplete", "there is no plan%s", f.unplanned()))
+	}
 	if e.Digest != f.plan.Digest || e.Digest == "" {
 		reasons = append(reasons, reason("incomplete", "the evidence is of version %q of the game day, the plan of %q", e.Digest, f.plan.Digest))
 	}
 	return sorted(reasons)
+}
+
+// unplanned is why there is no plan, where the drill has said so.
+func (f *facts) unplanned() (why string) {
+	for _, c := range f.ev.Preflight {
+		if !c.Passed() {
+			why += ": " + c.Text
+		}
+	}
+	return why
 }
 
 func (f *facts) preflight() (reasons []Reason) {
