@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	cm "github.com/chaos-mesh/chaos-mesh/api/v1alpha1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,7 +22,8 @@ type applyParams struct {
 	Spec       map[string]any `json:"spec" doc:"The rest of the experiment's spec, as Chaos Mesh documents it: all but what it is pointed at, and for how long."`
 }
 
-// ours are the keys of a spec that only the engine writes.
+// ours are the keys of a spec that only the engine writes, in any case: the decoder
+// takes Target for target.
 var ours = []string{"selector", "mode", "value", "duration", "containerNames", "target", "externalTargets", "remoteCluster", "schedule"}
 
 func apply(i *injector) chaos.Fault {
@@ -49,7 +51,8 @@ func (p applyParams) build(a aim) (runtime.Object, error) {
 	}
 	for key, value := range p.Spec {
 		// The target of HTTPChaos is no selector: it says request or response.
-		if slices.Contains(ours, key) && (key != "target" || p.Kind != cm.KindHTTPChaos) {
+		taken := slices.ContainsFunc(ours, func(own string) bool { return strings.EqualFold(own, key) })
+		if taken && (key != "target" || p.Kind != cm.KindHTTPChaos) {
 			return nil, fmt.Errorf("spec must not have %s: the engine writes it", key)
 		}
 		spec[key] = value
