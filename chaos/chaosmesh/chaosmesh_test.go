@@ -395,6 +395,23 @@ func TestRulesThatAreLeftAreNoHealing(t *testing.T) {
 	}
 }
 
+// The rules are gone, and a node says that it could not do as they say: its pod
+// suffers still.
+func TestANodeThatCanNotFollowIsNoHealing(t *testing.T) {
+	t.Parallel()
+	s, b, id := partition(t)
+	if err := b.Inject(t.Context(), id, soon()); err != nil {
+		t.Fatal(err)
+	}
+	s.mesh.Switch(s.namespace, standin.Switches{NodeFails: true})
+	if err := b.Recover(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if err := b.Healed(t.Context(), id); err == nil || !strings.Contains(err.Error(), "unable to flush") {
+		t.Errorf("healed: %v", err)
+	}
+}
+
 func TestAnExperimentOfSomebodyElseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	s, b, id := partition(t)

@@ -126,11 +126,15 @@ func (e *experiment) residue(ctx context.Context, kind, namespace string) error 
 	return nil
 }
 
-// settled reports rules that their node has not applied as they stand.
+// settled reports rules that their node has not applied as they stand. What it
+// tried and could not do, it counts as observed.
 func settled(rules unstructured.Unstructured, kind string) error {
 	observed, _, _ := unstructured.NestedInt64(rules.Object, "status", "observedGeneration")
 	if observed < rules.GetGeneration() {
 		return fmt.Errorf("the node has not yet applied %s %s/%s", kind, rules.GetNamespace(), rules.GetName())
+	}
+	if failed, _, _ := unstructured.NestedString(rules.Object, "status", "failedMessage"); failed != "" {
+		return fmt.Errorf("the node could not apply %s %s/%s: %s", kind, rules.GetNamespace(), rules.GetName(), failed)
 	}
 	return nil
 }

@@ -144,6 +144,11 @@ func (e *experiment) rules(ctx context.Context, namespace, pod string, on bool) 
 	if err := unstructured.SetNestedField(there.Object, there.GetGeneration(), "status", "observedGeneration"); err != nil {
 		return err
 	}
+	if e.of(e.o).NodeFails && !on {
+		if err := unstructured.SetNestedField(there.Object, errFlush.Error(), "status", "failedMessage"); err != nil {
+			return err
+		}
+	}
 	_, err = client.UpdateStatus(ctx, there, metav1.UpdateOptions{})
 	return err
 }

@@ -26,6 +26,7 @@ type Switches struct {
 	FailsToRecover int  // so many recoveries fail
 	FinalizerStuck bool // everything is taken back, and the object stays
 	ForgetsResidue bool // says that it has recovered, and leaves the rules of pods
+	NodeFails      bool // takes the rules away, and the node can not follow
 	Dead           bool // does nothing at all
 }
 
