@@ -167,8 +167,14 @@ func (w *watcher) felt(p gameday.PlanProbe, s gameday.Sample) {
 }
 
 // alerts asks Alertmanager what fires, again and again. A look without an answer
-// is a break in the watching.
+// is a break in the watching. A real alert ends the look: not each one comes by the
+// webhook too.
 func (w *watcher) alerts() {
+	sieve, err := w.look.Plan.Sieve()
+	if err != nil {
+		w.note(err.Error())
+		return
+	}
 	var watch *gameday.Watch
 	firing := map[string]gameday.Alert{}
 	for next := time.Now(); w.rest(next); next = next.Add(alertsEvery) {
@@ -186,11 +192,14 @@ func (w *watcher) alerts() {
 			watch.To = time.Now()
 			for _, one := range list {
 				remember(firing, one, asked)
+				if sieve.Real(one.Labels) && !one.Suppressed {
+					w.stop(gameday.AbortAlert, incident(one))
+				}
 			}
 		}
 	}
 	w.watched(watch)
-	w.sift(firing)
+	w.sift(sieve, firing)
 }
 
 // pending asks until the expected alert is on its way.
@@ -214,12 +223,7 @@ func (w *watcher) pending() {
 // sift says what the plan means by each alert, and leaves out those that mean
 // nothing to it, of which there may be thousands. It is done here, because
 // compiling matchers has no place in workflow code.
-func (w *watcher) sift(firing map[string]gameday.Alert) {
-	sieve, err := w.look.Plan.Sieve()
-	if err != nil {
-		w.note(err.Error())
-		return
-	}
+func (w *watcher) sift(sieve gameday.Sieve, firing map[string]gameday.Alert) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range firing {
@@ -228,7 +232,7 @@ func (w *watcher) sift(firing map[string]gameday.Alert) {
 		}
 		one.Expected = sieve.Expected(one.Labels)
 		w.sight.Alerts = append(w.sight.Alerts, one)
-		if sieve.Real(one.Labels) {
+		if sieve.Real(one.Labels) && !one.Suppressed {
 			w.sight.Real = append(w.sight.Real, one.Fingerprint)
 		}
 	}

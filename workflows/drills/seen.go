@@ -43,11 +43,15 @@ func overtaken(a *gameday.Alert, at time.Time) bool {
 }
 
 // yield aborts the drill for a real alert.
-func (d *drill) yield(a *gameday.Alert, incident bool) {
-	if d.known[a.Fingerprint] || a.Suppressed || !incident {
+func (d *drill) yield(a *gameday.Alert, real bool) {
+	if d.known[a.Fingerprint] || !real {
 		return
 	}
-	d.abort(gameday.AbortAlert, fmt.Sprintf("a real alert in scope: %s (fingerprint %s)", a.Labels["alertname"], a.Fingerprint))
+	d.abort(gameday.AbortAlert, incident(*a))
+}
+
+func incident(a gameday.Alert) string {
+	return fmt.Sprintf("a real alert in scope: %s (fingerprint %s)", a.Labels["alertname"], a.Fingerprint)
 }
 
 func (d *drill) keepBody(body json.RawMessage) {

@@ -208,7 +208,7 @@ func (d *drill) feel(probe string, s gameday.Sample) {
 	}
 }
 
-func (d *drill) absorbAlert(seen gameday.Alert, incident bool) {
+func (d *drill) absorbAlert(seen gameday.Alert, real bool) {
 	if d.known[seen.Fingerprint] {
 		return
 	}
@@ -220,7 +220,7 @@ func (d *drill) absorbAlert(seen gameday.Alert, incident bool) {
 		a.Resolved = seen.Resolved
 	}
 	a.Suppressed = a.Suppressed || seen.Suppressed
-	d.yield(a, incident)
+	d.yield(a, real)
 }
 
 func (d *drill) absorbRun(r gameday.Run) {
