@@ -2,10 +2,12 @@ package toxiproxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/runbook-engine/runbook/actions"
 	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/chaos/backstop"
 )
@@ -77,8 +79,13 @@ func newGuards() *guards { return &guards{of: map[chaos.ID]*backstop.Child{}} }
 func (g *guards) start(ctx context.Context, c *client, m mark) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, watched := g.of[m.id]; watched {
-		return nil
+	if child, watched := g.of[m.id]; watched {
+		select {
+		case <-child.Done():
+			return actions.Permanent(errors.New("the guard of this injection was lost, and the fault with it"))
+		default:
+			return nil
+		}
 	}
 	spec := guardSpec{Name: c.name, URL: c.api.base, Proxy: c.proxy, ID: m.id, Deadline: m.deadline}
 	child, err := backstop.Start(ctx, guardMode, c.name+"/"+string(m.id), spec)

@@ -209,6 +209,14 @@ func TestAFaultOnAServerEndsWithItsGuard(t *testing.T) {
 	}
 	kill(t, guards[0])
 	eventually(t, "the data path is well", func() bool { return suffers(listen) == nil })
+	// Nor does a call that is repeated bring it back, with nobody to end it.
+	err := b.Inject(t.Context(), "gd-guard.x", time.Now().Add(time.Hour))
+	if actions.ClassOf(err) != actions.ClassPermanent || !strings.Contains(err.Error(), "guard") {
+		t.Errorf("injected again: %v", err)
+	}
+	if err := suffers(listen); err != nil {
+		t.Errorf("without a guard: %v", err)
+	}
 }
 
 func TestOneInjectionAtATime(t *testing.T) {
