@@ -42,6 +42,7 @@ type world struct {
 	injectFail error
 	said       []byte // what each look gives
 	others     bool   // a run of another runbook instead of the proven one
+	muted      bool   // the incident is, until the webhook tells of it
 
 	injected, healed time.Time
 	heals, pages     int
@@ -56,7 +57,10 @@ func well() *world {
 	}
 }
 
-var expected = map[string]string{"alertname": "PoolExhausted", "env": "prod"}
+var (
+	expected = map[string]string{"alertname": "PoolExhausted", "env": "prod"}
+	incident = map[string]string{"alertname": "DiskFull", "env": "prod"}
+)
 
 func plan() gameday.Plan {
 	d := func(t time.Duration) model.Duration { return model.Duration(t) }
@@ -111,6 +115,9 @@ func (w *world) look(_ context.Context, l drills.Look) (drills.Sight, error) {
 	if at := w.since(w.active); !at.IsZero() {
 		s.Alerts = []gameday.Alert{{Fingerprint: "f1", Labels: expected, Expected: true, StartsAt: w.injected, ActiveSeen: at}}
 	}
+	if w.muted && !w.injected.IsZero() {
+		s.Alerts = append(s.Alerts, gameday.Alert{Fingerprint: "f2", Labels: incident, StartsAt: w.injected, ActiveSeen: to, Suppressed: true})
+	}
 	if at := w.since(w.started); !at.IsZero() {
 		s.Runs = []gameday.Run{w.run(at)}
 	}
@@ -147,7 +154,7 @@ func (w *world) inject(context.Context, drills.FaultCall) (drills.Injected, erro
 	w.injected = w.env.Now()
 	w.tell(w.webhook, drills.SignalSeen, func() any { return w.seen("f1", expected) })
 	w.tell(w.incident, drills.SignalSeen, func() any {
-		return w.seen("f2", map[string]string{"alertname": "DiskFull", "env": "prod"})
+		return w.seen("f2", incident)
 	})
 	w.tell(w.overtaken, drills.SignalSeen, func() any { return w.old("resolved") })
 	w.tell(w.overtaken+w.overtaken, drills.SignalSeen, func() any { return w.old("firing") })
@@ -252,16 +259,17 @@ func TestVerdicts(t *testing.T) {
 		because gameday.Because
 		heals   bool
 	}{
-		"no effect":        {func(w *world, _ *gameday.Plan) { w.effect = 0 }, verdict.Inconclusive, "", true},
-		"no alert":         {func(w *world, _ *gameday.Plan) { w.active, w.webhook, w.started = 0, 0, 0; w.acted, w.recovered = 0, 0 }, verdict.Failed, "", true},
-		"webhook lost":     {func(w *world, _ *gameday.Plan) { w.webhook, w.started, w.acted, w.recovered = 0, 0, 0, 0 }, verdict.Failed, "", true},
-		"runbook disabled": {func(w *world, _ *gameday.Plan) { w.started, w.acted, w.recovered = 0, 0, 0 }, verdict.Failed, "", true},
-		"by itself":        {func(w *world, _ *gameday.Plan) { w.recovered = 4500 * time.Millisecond }, verdict.Failed, gameday.ByItself, true},
-		"does not recover": {func(w *world, _ *gameday.Plan) { w.recovered = 0 }, verdict.Failed, "", true},
-		"another runbook":  {func(w *world, _ *gameday.Plan) { w.others = true }, verdict.Failed, gameday.ByUnknown, true},
-		"not ready":        {func(w *world, _ *gameday.Plan) { w.preflight = gameday.Unknown }, verdict.Inconclusive, "", false},
-		"real alert":       {func(w *world, _ *gameday.Plan) { w.incident = 1500 * time.Millisecond }, verdict.Aborted, "", true},
-		"injection fails":  {func(w *world, _ *gameday.Plan) { w.injectFail = errors.New("refused") }, verdict.Inconclusive, "", true},
+		"no effect":          {func(w *world, _ *gameday.Plan) { w.effect = 0 }, verdict.Inconclusive, "", true},
+		"no alert":           {func(w *world, _ *gameday.Plan) { w.active, w.webhook, w.started = 0, 0, 0; w.acted, w.recovered = 0, 0 }, verdict.Failed, "", true},
+		"webhook lost":       {func(w *world, _ *gameday.Plan) { w.webhook, w.started, w.acted, w.recovered = 0, 0, 0, 0 }, verdict.Failed, "", true},
+		"runbook disabled":   {func(w *world, _ *gameday.Plan) { w.started, w.acted, w.recovered = 0, 0, 0 }, verdict.Failed, "", true},
+		"by itself":          {func(w *world, _ *gameday.Plan) { w.recovered = 4500 * time.Millisecond }, verdict.Failed, gameday.ByItself, true},
+		"does not recover":   {func(w *world, _ *gameday.Plan) { w.recovered = 0 }, verdict.Failed, "", true},
+		"another runbook":    {func(w *world, _ *gameday.Plan) { w.others = true }, verdict.Failed, gameday.ByUnknown, true},
+		"not ready":          {func(w *world, _ *gameday.Plan) { w.preflight = gameday.Unknown }, verdict.Inconclusive, "", false},
+		"real alert":         {func(w *world, _ *gameday.Plan) { w.incident = 1500 * time.Millisecond }, verdict.Aborted, "", true},
+		"real alert unmuted": {func(w *world, _ *gameday.Plan) { w.incident, w.muted = 4500*time.Millisecond, true }, verdict.Aborted, "", true},
+		"injection fails":    {func(w *world, _ *gameday.Plan) { w.injectFail = errors.New("refused") }, verdict.Inconclusive, "", true},
 		"looks seldom": {func(w *world, p *gameday.Plan) {
 			w.seldom, p.Steady[0].Every = 40*time.Second, model.Duration(40*time.Second)
 			w.active, w.webhook, w.started = 44*time.Second, 45*time.Second, 46*time.Second
