@@ -5,6 +5,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -41,7 +42,8 @@ type Def[P any] struct {
 	Recover func(ctx context.Context, id ID, p P) error
 
 	// Healed reads back from the system that nothing of the fault is left; its
-	// error says what is. It is nil exactly when OneShot is set.
+	// error says what is, or that it could not be asked: ErrHolderSilent. It is nil
+	// exactly when OneShot is set.
 	Healed func(ctx context.Context, id ID, p P) error
 
 	// OneShot marks a fault that is over once it happened, such as a kill.
@@ -52,6 +54,10 @@ type Def[P any] struct {
 	// lost, and a drill of it shows nothing.
 	Yields bool
 }
+
+// ErrHolderSilent is part of what Healed says when that which holds a fault in
+// its memory does not answer. It may have ended, and the fault with it.
+var ErrHolderSilent = errors.New("what holds the fault does not answer")
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*\.[a-z][a-z0-9_]*$`)
 

@@ -130,8 +130,11 @@ func (s proxyState) marks(id chaos.ID) (names []string, found []mark) {
 
 func (c *client) healed(ctx context.Context, id chaos.ID) error {
 	s, err := c.api.show(ctx, c.proxy)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotThere):
 		return c.failure("read back", err)
+	case err != nil:
+		return c.failure("read back", fmt.Errorf("%w: %w", chaos.ErrHolderSilent, err))
 	}
 	if names, _ := s.marks(id); len(names) > 0 {
 		return c.failure("read back", fmt.Errorf("%v is still there", names))

@@ -3,10 +3,12 @@ package toxiproxy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,11 +123,21 @@ func TestAProxyThatIsKilledComesBackClean(t *testing.T) {
 	if err := b.Inject(t.Context(), "gd-1.down", time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.Healed(t.Context(), "gd-1.down"); err == nil || errors.Is(err, chaos.ErrHolderSilent) {
+		t.Errorf("while it is there: %v", err)
+	}
 	for _, pid := range childrenFor(t, os.Getpid(), "killed") {
 		kill(t, pid)
+		eventually(t, "it is dead", func() bool { return !slices.Contains(childrenFor(t, os.Getpid(), "killed"), pid) })
 	}
+	eventually(t, "the new one says that nothing is left", func() bool {
+		err := b.Healed(t.Context(), "gd-1.down")
+		if err != nil && !errors.Is(err, chaos.ErrHolderSilent) {
+			t.Errorf("the dead one says that it is there: %v", err)
+		}
+		return err == nil
+	})
 	eventually(t, "the data path is well", func() bool { return suffers(listen) == nil })
-	eventually(t, "the new one says so", func() bool { return b.Healed(t.Context(), "gd-1.down") == nil })
 }
 
 // engineSpec is an engine of its own, in a process that a test can kill.

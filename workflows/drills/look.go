@@ -2,6 +2,7 @@ package drills
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -308,7 +309,8 @@ func (w *watcher) incarnation() {
 }
 
 // fault asks again and again whether a fault is still there. A system that does
-// not answer has not said that it is gone.
+// not answer has not said that it is gone. What holds a fault in its memory and
+// does not answer has said nothing: the fault may have ended with it.
 func (w *watcher) fault(id chaos.ID, fault string) {
 	at := slices.IndexFunc(w.look.Plan.Faults, func(f gameday.PlanFault) bool { return f.ID == fault })
 	if at < 0 || w.look.Plan.Faults[at].OneShot {
@@ -329,7 +331,7 @@ func (w *watcher) fault(id chaos.ID, fault string) {
 		case w.ctx.Err() != nil:
 		case err == nil:
 			standing.Gone = asked
-		default:
+		case !errors.Is(err, chaos.ErrHolderSilent):
 			standing.There = asked
 		}
 	}
