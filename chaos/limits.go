@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 )
@@ -114,7 +115,7 @@ func (l Limits) checkNamespace(t Target) error {
 
 func (l Limits) protected() (all labels.Matchers, err error) {
 	for _, text := range l.Protected {
-		m, mistake := labels.ParseMatcher(text)
+		m, mistake := parse.Matcher(text)
 		if mistake != nil {
 			err = errors.Join(err, fmt.Errorf("protected: %w", mistake))
 			continue

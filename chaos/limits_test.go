@@ -46,6 +46,8 @@ func TestLimitsDenyWhatTheyDoNotAllow(t *testing.T) {
 		"two of three, 67 % allowed":        {with(func(l *chaos.Limits) { l.MaxTargets.Percent = 67 }), pods(3, a, b), time.Minute, ""},
 		"percent of nobody knows":           {with(func(l *chaos.Limits) { l.MaxTargets.Percent = 100 }), pods(0, a), time.Minute, "nobody knows"},
 		"protected by a matcher":            {with(func(l *chaos.Limits) { l.Protected = []string{`tier="payments"`} }), pods(3, b), time.Minute, "protected by tier"},
+		"protected by a Kubernetes label":   {with(func(l *chaos.Limits) { l.Protected = []string{`app.kubernetes.io/name="db"`} }), pods(3, pod("d", "shop", map[string]string{"app.kubernetes.io/name": "db"})), time.Minute, "protected by"},
+		"another than the one protected":    {with(func(l *chaos.Limits) { l.Protected = []string{`app.kubernetes.io/name="db"`} }), pods(3, a), time.Minute, ""},
 		"a matcher that is none":            {with(func(l *chaos.Limits) { l.Protected = []string{`tier=~"("`} }), pods(3, a), time.Minute, "protected: "},
 		"protected by its label":            {shop, pods(3, pod("p", "shop", map[string]string{"runbook/protected": "true"})), time.Minute, "protected by its label"},
 		"longer than the default":           {shop, pods(3, a), 11 * time.Minute, "longer than the limit of 10m"},
