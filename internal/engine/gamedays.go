@@ -265,8 +265,9 @@ func (e *Engine) call(ctx context.Context, name string, params map[string]any) (
 func (e *Engine) janitor(ctx context.Context) {
 	ticker := time.NewTicker(janitorEvery)
 	defer ticker.Stop()
+	sighted := true
 	for {
-		e.sweep(ctx)
+		sighted = e.sweep(ctx, sighted)
 		e.injections.count(ctx, e.faults)
 		select {
 		case <-ctx.Done():
@@ -282,16 +283,26 @@ const (
 	janitorGrace = 5 * time.Second
 )
 
-func (e *Engine) sweep(ctx context.Context) {
+// sweep reports whether it could look everywhere, and logs when that is not as it
+// was before.
+func (e *Engine) sweep(ctx context.Context, before bool) (sighted bool) {
 	swept, err := e.faults.Sweep(ctx, time.Now().Add(-janitorGrace), false)
+	sighted = err == nil
 	for _, s := range swept {
 		if s.Error != "" {
+			sighted = true // which is what the error is about
 			e.log.Error("a fault that is past its deadline could not be healed; runbook gameday heal --all tries again", "fault", s.String(), "error", s.Error)
 			continue
 		}
 		e.log.Warn("healed a fault that was past its deadline", "fault", s.String(), "deadline", s.Deadline)
 	}
-	if err != nil && len(swept) == 0 && ctx.Err() == nil {
-		e.log.Debug("the janitor could not look everywhere", "error", err)
+	switch {
+	case ctx.Err() != nil:
+		return before
+	case !sighted && before:
+		e.log.Warn("the janitor can not look for faults everywhere; until it can, one there ends by its drill or its backstop alone", "error", err)
+	case sighted && !before:
+		e.log.Info("the janitor can look for faults everywhere again")
 	}
+	return sighted
 }

@@ -1,11 +1,17 @@
 package engine
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/runbook-engine/runbook/chaos"
 	"github.com/runbook-engine/runbook/internal/run"
 )
 
@@ -35,5 +41,23 @@ func TestADrillHearsOfWhateverRanInItsTime(t *testing.T) {
 	}
 	if runs, people, err = w.e.whatRan(t.Context(), time.Now().Add(time.Second)); err != nil || len(runs)+len(people) != 0 {
 		t.Errorf("of a run that was over before it hears %+v %+v (%v)", runs, people, err)
+	}
+}
+
+// A janitor that is blind says so once, and once when it is not any more.
+func TestABlindJanitorSaysSo(t *testing.T) {
+	var said bytes.Buffer
+	var answer error
+	e := &Engine{log: slog.New(slog.NewTextHandler(&said, nil)), faults: chaos.NewCatalog(chaos.Injector{
+		Name: "board", Active: func(context.Context) ([]chaos.Injection, error) { return nil, answer },
+		Heal: func(context.Context, chaos.Injection) error { return nil },
+	})}
+	sighted := true
+	for _, answer = range []error{nil, errors.New("no route"), errors.New("no route"), nil, nil} {
+		sighted = e.sweep(t.Context(), sighted)
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "board: no route") || !strings.Contains(lines[1], "again") {
+		t.Errorf("it says\n%s", said.String())
 	}
 }
