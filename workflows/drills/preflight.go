@@ -15,8 +15,7 @@ import (
 // Ready is what was found before anything was touched.
 type Ready struct {
 	Checks []gameday.Check `json:"checks"`
-	Token  int64           `json:"token,omitempty"`  // of the lease on the resource
-	Firing []string        `json:"firing,omitempty"` // fingerprints of what fires already
+	Token  int64           `json:"token,omitempty"` // of the lease on the resource
 }
 
 // Preflight asks everything that can be known before something is touched. What
@@ -41,9 +40,7 @@ func (a *Activities) Survey(ctx context.Context, id string, p gameday.Plan) Read
 	for _, f := range p.Faults {
 		ready.Checks = append(append(ready.Checks, a.targets(ctx, p, f)), a.rights(ctx, f)...)
 	}
-	ready.Checks = append(ready.Checks, a.free(ctx, id))
-	quiet, firing := a.quiet(ctx, p)
-	ready.Checks, ready.Firing = append(ready.Checks, quiet), firing
+	ready.Checks = append(ready.Checks, a.free(ctx, id), a.quiet(ctx, p))
 	if a.Checks != nil {
 		ready.Checks = append(ready.Checks, a.Checks(ctx, p)...)
 	}
@@ -111,33 +108,28 @@ func (a *Activities) free(ctx context.Context, id string) gameday.Check {
 
 // quiet: no real alert is in scope, the expected one does not fire already, and
 // none that must stay silent does: nobody could tell whether it fired anew.
-func (a *Activities) quiet(ctx context.Context, p gameday.Plan) (gameday.Check, []string) {
+func (a *Activities) quiet(ctx context.Context, p gameday.Plan) gameday.Check {
 	c := gameday.Check{Name: "alerts", State: gameday.OK, Text: "no alert in scope fires"}
 	sieve, err := p.Sieve()
 	if err != nil {
 		c.State, c.Text = gameday.Failed, err.Error()
-		return c, nil
+		return c
 	}
 	list, err := a.Alerts(ctx)
 	if err != nil {
 		c.State, c.Text = gameday.Unknown, "alertmanager did not answer: "+err.Error()
-		return c, nil
+		return c
 	}
-	var firing []string
 	for _, one := range list {
-		if sieve.Expected(one.Labels) || sieve.Real(one.Labels) {
-			c.State = gameday.Failed
-			c.Text = fmt.Sprintf("%s fires already (fingerprint %s)", one.Labels["alertname"], one.Fingerprint)
-			continue
+		name, which := one.Labels["alertname"], "fires already (fingerprint "+one.Fingerprint+")"
+		switch {
+		case sieve.Expected(one.Labels), sieve.Real(one.Labels):
+			c.State, c.Text = gameday.Failed, name+" "+which
+		case p.Control != gameday.NoRemedy && sieve.Silent(one.Labels):
+			c.State, c.Text = gameday.Failed, name+", which must stay silent, "+which
 		}
-		if p.Control != gameday.NoRemedy && sieve.Silent(one.Labels) {
-			c.State = gameday.Failed
-			c.Text = fmt.Sprintf("%s, which must stay silent, fires already (fingerprint %s)", one.Labels["alertname"], one.Fingerprint)
-			continue
-		}
-		firing = append(firing, one.Fingerprint)
 	}
-	return c, firing
+	return c
 }
 
 // take takes the lock on the resource, under which nothing else acts on it.

@@ -209,9 +209,6 @@ func (d *drill) feel(probe string, s gameday.Sample) {
 }
 
 func (d *drill) absorbAlert(seen gameday.Alert, real bool) {
-	if d.known[seen.Fingerprint] {
-		return
-	}
 	a := d.alert(seen.Fingerprint, seen.Labels, seen.StartsAt, seen.Expected)
 	if a.ActiveSeen.IsZero() && !overtaken(a, seen.ActiveSeen) {
 		a.ActiveSeen = seen.ActiveSeen

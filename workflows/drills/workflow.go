@@ -44,7 +44,6 @@ type drill struct {
 	attended bool
 	settled  map[int]Stop // injections that a person healed, by place in the evidence
 	token    int64
-	known    map[string]bool      // fingerprints that fired before the drill
 	notGood  map[string]time.Time // since when each probe is not good
 	said     int                  // bytes that the evidence has of what looks gave
 }
@@ -57,7 +56,6 @@ func newDrill(ctx workflow.Context, q Request) *drill {
 	d := &drill{
 		Drill:   Drill{ID: q.ID, Gameday: q.Gameday, By: q.By, Phase: Planning, StartedAt: now},
 		settled: map[int]Stop{},
-		known:   map[string]bool{},
 		notGood: map[string]time.Time{},
 	}
 	d.Evidence = gameday.Evidence{ID: q.ID}
@@ -183,9 +181,6 @@ func (d *drill) preflight() bool {
 	}
 	d.Evidence.Preflight = append(d.Evidence.Preflight, ready.Checks...)
 	d.token = ready.Token
-	for _, fingerprint := range ready.Firing {
-		d.known[fingerprint] = true
-	}
 	for _, c := range d.Evidence.Preflight {
 		if !c.Passed() {
 			return false
