@@ -3,6 +3,7 @@ package drills
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,6 +129,21 @@ func (a *Activities) quiet(ctx context.Context, p gameday.Plan) gameday.Check {
 		case p.Control != gameday.NoRemedy && sieve.Silent(one.Labels):
 			c.State, c.Text = gameday.Failed, name+", which must stay silent, "+which
 		}
+	}
+	if c.State == gameday.OK && p.Expect.Alert != nil && a.Pending != nil {
+		return a.calm(ctx, c, sieve)
+	}
+	return c
+}
+
+// calm: the expected alert is not on its way already, for reasons of its own.
+func (a *Activities) calm(ctx context.Context, c gameday.Check, sieve gameday.Sieve) gameday.Check {
+	pending, err := a.Pending(ctx)
+	switch at := slices.IndexFunc(pending, sieve.Expected); {
+	case err != nil:
+		c.State, c.Text = gameday.Warning, c.Text+"; whether the expected one is pending is not known: "+err.Error()
+	case at >= 0:
+		c.State, c.Text = gameday.Failed, pending[at]["alertname"]+" is pending already"
 	}
 	return c
 }
