@@ -147,11 +147,13 @@ func (c *checker) check(node *document.Node, step int, check *Check) {
 	if !known {
 		return
 	}
-	until := &lint.Scope{
-		Env: untilEnv(a), Only: "until asks about the output of " + a.Name + " alone",
-		Used: c.used, Problems: &c.problems,
+	for _, key := range []string{"until", "worse"} {
+		output := &lint.Scope{
+			Env: untilEnv(a), Only: key + " asks about the output of " + a.Name + " alone",
+			Used: c.used, Problems: &c.problems,
+		}
+		output.Condition(key, node.Get(key))
 	}
-	until.Condition("until", node.Get("until"))
 	every, within := time.Duration(check.Every), time.Duration(check.Within)
 	if every > within && within > 0 {
 		c.add(node.Find("every").At, "times", fmt.Sprintf("every %s is longer than within %s: it would look once", check.Every, check.Within), "look more often, or give it more time")

@@ -163,6 +163,7 @@ type Check struct {
 	Do     string          `json:"do" doc:"Probe: an action that only reads."`
 	With   document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the probe."`
 	Until  string          `json:"until" doc:"Condition over the probe's output, whose fields are in scope by name."`
+	Worse  string          `json:"worse,omitempty" optional:"true" doc:"Condition over the same output that says, when the time is over, that the system has become worse."`
 	Every  model.Duration  `json:"every" default:"2s" min:"100ms" max:"10m" doc:"Pause between two looks."`
 	Within model.Duration  `json:"within" default:"1m" min:"1s" max:"24h" doc:"Time in which the condition must come true."`
 	Hold   model.Duration  `json:"hold" default:"0s" max:"24h" doc:"Time for which it must then stay true."`

@@ -56,7 +56,7 @@ func (e *Evaluator) When(p *Plan, m Moment) (bool, error) {
 func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 	s := p.Document.AllSteps()[step]
 	if len(m.Failed) > 0 && !asksAbout(s.If, m.Failed) {
-		return Prepared{Reason: fmt.Sprintf("step %s failed, and this step does not ask about it", m.Failed[0])}
+		return Prepared{Reason: fmt.Sprintf("step %s %s, and this step does not ask about it", m.Failed[0], m.Steps[m.Failed[0]].failure())}
 	}
 	if missing := dependsOn(m, s.If); missing != "" {
 		return e.undecided(p, m, step, missing)

@@ -22,6 +22,7 @@ type Watch struct {
 	Step     string          `json:"step,omitempty"`
 	With     json.RawMessage `json:"with,omitempty"`
 	Until    string          `json:"until"`
+	Worse    string          `json:"worse,omitempty"`
 	Every    model.Duration  `json:"every"`
 	Hold     model.Duration  `json:"hold"`
 	Deadline time.Time       `json:"deadline"` // by when the condition must have come true
@@ -39,6 +40,7 @@ type Seen struct {
 	Last   json.RawMessage `json:"last,omitempty"`
 	TrueAt *time.Time      `json:"true_at,omitempty"` // since when the condition holds
 	Holds  bool            `json:"holds"`
+	Worse  bool            `json:"worse,omitempty"` // at the last look
 	Error  string          `json:"error,omitempty"` // of the last look
 	Begun  time.Time       `json:"begun"`
 	Ended  time.Time       `json:"ended,omitzero"`
@@ -124,14 +126,24 @@ func (w *watcher) look(ctx context.Context) {
 	defer cancel()
 	asked := w.clock.now()
 	output, err := w.bound.Run(lookCtx, "", w.target(lookCtx))
-	holds := false
+	holds, worse := false, false
 	if err == nil {
-		holds, err = w.Evaluator.Until(w.action.Name, w.watch.Until, output)
+		holds, worse, err = w.judge(output)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = fmt.Errorf("%s gave no answer within %s", w.action.Name, w.bound.Limit())
 	}
-	w.note(asked, output, holds, err)
+	w.note(asked, output, holds, worse, err)
+}
+
+// judge asks whether the system is better, and if not whether it is worse.
+func (w *watcher) judge(output json.RawMessage) (holds, worse bool, err error) {
+	holds, err = w.Evaluator.Until(w.action.Name, w.watch.Until, output)
+	if err != nil || holds || w.watch.Worse == "" {
+		return holds, false, err
+	}
+	worse, err = w.Evaluator.Until(w.action.Name, w.watch.Worse, output)
+	return false, worse, err
 }
 
 // target names the one target of a probe, which costs no call.
@@ -143,12 +155,12 @@ func (w *watcher) target(ctx context.Context) actions.Target {
 	return selection.Targets[0]
 }
 
-func (w *watcher) note(asked time.Time, output json.RawMessage, holds bool, err error) {
+func (w *watcher) note(asked time.Time, output json.RawMessage, holds, worse bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.seen
 	s.Looks++
-	s.Error = ""
+	s.Error, s.Worse = "", worse
 	if err != nil {
 		s.Error = err.Error()
 	} else if s.Last = capped(output); s.First == nil {
@@ -185,6 +197,8 @@ func verdict(watch Watch, seen Seen) (run.Outcome, string) {
 		return run.Fixed, watch.Until + " holds"
 	case seen.Error != "":
 		return run.Unknown, "could not tell: " + seen.Error
+	case seen.Worse:
+		return run.Worse, watch.Worse + " holds"
 	default:
 		return run.NotFixed, fmt.Sprintf("%s did not come true in time", watch.Until)
 	}

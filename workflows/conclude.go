@@ -31,7 +31,7 @@ func (r *remediation) check(step string, upto int, c *runbooks.Check) *run.Check
 	}
 	out.With = looked.With
 	watch := Watch{
-		Run: r.run.ID, Token: r.token(), Step: step, With: looked.With, Until: c.Until, Every: c.Every, Hold: c.Hold,
+		Run: r.run.ID, Token: r.token(), Step: step, With: looked.With, Until: c.Until, Worse: c.Worse, Every: c.Every, Hold: c.Hold,
 		Deadline: now.Add(duration(c.Within)), Once: r.plan.Mode != runbooks.ModeLive, Seen: looked.Seen,
 	}
 	seen, err := r.watch(watch, c, looked.Prepared)
@@ -146,8 +146,7 @@ func (r *remediation) nothingDone() (run.Outcome, string) {
 // undo takes back what can be taken back, last change first, when the document
 // or the person who stopped the run says so.
 func (r *remediation) undo() {
-	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
-	wanted := r.stop != nil && r.stop.undo || bad && r.plan.Document.Has("undo")
+	wanted := r.stop != nil && r.stop.undo || r.run.Outcome.Bad() && r.plan.Document.Has("undo")
 	if !wanted {
 		return
 	}
@@ -207,8 +206,7 @@ func (r *remediation) mustTell() bool {
 	if r.mustEscalate {
 		return true
 	}
-	bad := r.run.Outcome == run.NotFixed || r.run.Outcome == run.Unknown
-	return r.plan.Mode == runbooks.ModeLive && (bad || r.leftAlone()) && r.plan.Document.Has("escalate")
+	return r.plan.Mode == runbooks.ModeLive && (r.run.Outcome.Bad() || r.leftAlone()) && r.plan.Document.Has("escalate")
 }
 
 func roundDuration(d time.Duration) time.Duration {

@@ -101,6 +101,17 @@ func TestRemediesAreTriedInOrderUntilOneHelps(t *testing.T) {
 			t.Error("nobody was told")
 		}
 	})
+	t.Run("the first makes it worse", func(t *testing.T) {
+		b := newBench(t, "hall", "attic", "cellar")
+		r := b.do(remedies + "verify: {do: lamp.count, until: value >= 2, worse: value >= 1, every: 100ms, within: 1s}\notherwise: [undo, escalate]\nescalate: {severity: page, summary: dark}\n")
+		b.expect(r, run.Worse, "light hall", "darken hall")
+		if r.Remedies[0].Outcome != run.Worse || r.Remedies[1].Outcome != run.Skipped {
+			t.Errorf("remedies: %+v", r.Remedies)
+		}
+		if len(b.told(workflows.EscalationAlert)) != 1 {
+			t.Error("nobody was told")
+		}
+	})
 	t.Run("nobody can tell whether the first helped", func(t *testing.T) {
 		b := newBench(t, "hall", "attic", "cellar")
 		b.house.broken = true

@@ -125,7 +125,7 @@ func (a *Activities) PrepareCheck(ctx context.Context, q CheckQuestion) (Looked,
 }
 
 func (q CheckQuestion) watch(with json.RawMessage) Watch {
-	return Watch{Run: q.Plan.RunID(), Token: q.Token, With: with, Until: q.Check.Until, Every: q.Check.Every, Hold: q.Check.Hold}
+	return Watch{Run: q.Plan.RunID(), Token: q.Token, With: with, Until: q.Check.Until, Worse: q.Check.Worse, Every: q.Check.Every, Hold: q.Check.Hold}
 }
 
 // Checked is what a check saw and what it means.

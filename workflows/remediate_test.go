@@ -211,6 +211,10 @@ func TestVerification(t *testing.T) {
 	}{
 		"came true":           {"until: value >= 1, every: 100ms, within: 1s", false, run.Fixed, "holds"},
 		"did not":             {"until: value >= 2, every: 100ms, within: 1s", false, run.NotFixed, "did not come true"},
+		"worse":               {"until: value >= 2, worse: value >= 1, every: 100ms, within: 1s", false, run.Worse, "value >= 1 holds"},
+		"not worse":           {"until: value >= 2, worse: value < 1, every: 100ms, within: 1s", false, run.NotFixed, "did not come true"},
+		"better after all":    {"until: value >= 1, worse: value >= 1, every: 100ms, within: 1s", false, run.Fixed, "holds"},
+		"worse can't be said": {"until: value >= 2, worse: 'value / 0 > 1', every: 100ms, within: 1s", false, run.Unknown, "could not tell"},
 		"can not tell":        {"until: value >= 1, every: 100ms, within: 1s", true, run.Unknown, "the meter does not answer"},
 		"condition can't run": {"until: 'value / 0 > 1', every: 100ms, within: 1s", false, run.Unknown, "could not tell"},
 	} {
@@ -224,6 +228,24 @@ func TestVerification(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAStepThatMakesItWorseEndsTheSequence(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "hall", "attic", "cellar")
+	r := b.do(head + `
+steps:
+  - id: light
+    do: lamp.light
+    with: {prefix: ha}
+    verify: {do: lamp.count, until: value >= 9, worse: value >= 1, every: 100ms, within: 1s}
+  - {id: more, do: lamp.light, with: {prefix: cellar}}
+  - {id: instead, if: steps.light.outcome == "worse", do: lamp.light, with: {prefix: attic}}
+verify: {do: lamp.count, until: value >= 2, every: 100ms, within: 1s}
+`)
+	b.expectStep(r, "light", run.Worse, "value >= 1 holds")
+	b.expectStep(r, "more", run.Skipped, "step light made it worse, and this step does not ask about it")
+	b.expect(r, run.Fixed, "light hall", "light attic")
 }
 
 func TestAHoldThatBreaksIsNotAFix(t *testing.T) {

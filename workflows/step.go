@@ -299,7 +299,7 @@ func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
 	s := &r.run.Steps[i]
 	now := r.endedAt(s)
 	s.Status, s.Outcome, s.Reason, s.EndedAt = run.Ended, outcome, reason, &now
-	if outcome == run.Failed {
+	if outcome == run.Failed || outcome == run.Worse {
 		r.failed = append(r.failed, s.ID)
 	}
 	r.facts[s.ID] = factsOf(*s)

@@ -38,7 +38,7 @@ disruptive or worse, and then it runs while you watch.
 Without a server it runs in this process, with its state on this disk. When it is
 killed half way, start the same command again: it goes on and repeats nothing.
 
-Exit codes: 0 fixed; 1 not fixed, unknown or cancelled; 2 wrong usage; 3 could not
+Exit codes: 0 fixed; 1 not fixed, worse, unknown or cancelled; 2 wrong usage; 3 could not
 reach; 4 refused by a guard or a condition.`,
 		Example: `  runbook exec db-pool-exhausted --set database=orders --dry-run
   runbook exec db-pool-exhausted --set database=orders --reason "INC-4711"

@@ -19,7 +19,7 @@ func (p *program) runsCommand() *cobra.Command {
 	var r *reach
 	var output *choice
 	var f client.Filter
-	outcome := choice{among: []string{"fixed", "not_fixed", "unknown", "skipped", "cancelled"}}
+	outcome := choice{among: []string{"fixed", "not_fixed", "worse", "unknown", "skipped", "cancelled"}}
 	cmd := &cobra.Command{
 		Use:   "runs",
 		Short: "List runs, newest first",

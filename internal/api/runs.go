@@ -56,7 +56,7 @@ type (
 	}
 	listInput struct {
 		Runbook string `query:"runbook" maxLength:"63" doc:"Only runs of this runbook."`
-		Outcome string `query:"outcome" enum:"fixed,not_fixed,unknown,skipped,cancelled" doc:"Only runs that ended so."`
+		Outcome string `query:"outcome" enum:"fixed,not_fixed,worse,unknown,skipped,cancelled" doc:"Only runs that ended so."`
 		Running bool   `query:"running" doc:"Only runs under way."`
 		DryRuns bool   `query:"dry_runs" doc:"Dry runs too."`
 		Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`

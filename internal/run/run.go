@@ -21,6 +21,7 @@ type Outcome string
 const (
 	Fixed     Outcome = "fixed"     // the system was verified to be better
 	NotFixed  Outcome = "not_fixed" // it was verified not to be
+	Worse     Outcome = "worse"     // it was verified to have become worse
 	Unknown   Outcome = "unknown"   // nobody could tell
 	Skipped   Outcome = "skipped"   // nothing was done, for a reason
 	Cancelled Outcome = "cancelled" // stopped by a person or by the end of the alert
@@ -28,6 +29,9 @@ const (
 	Done   Outcome = "done"   // a step that ran, and has no verify
 	Failed Outcome = "failed" // a step that did not run through
 )
+
+// Bad outcomes are those after which something else has to be done.
+func (o Outcome) Bad() bool { return o == NotFixed || o == Worse || o == Unknown }
 
 // Status is where a run or a step is.
 type Status string

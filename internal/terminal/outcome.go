@@ -14,7 +14,7 @@ func (t *Terminal) look(o run.Outcome) (mark string, style lipgloss.Style) {
 	switch o {
 	case run.Fixed, run.Done:
 		return t.marks.good, t.style.good
-	case run.NotFixed, run.Failed:
+	case run.NotFixed, run.Worse, run.Failed:
 		return t.marks.bad, t.style.bad
 	case run.Unknown, run.Cancelled:
 		return t.marks.unsure, t.style.warn

@@ -100,7 +100,7 @@ func (s *Scope) constant(key string, n *document.Node, answer bool) {
 		s.add(n.At, "unreachable", "this remedy is never tried: its condition is false whatever happens", "remove the remedy, or ask about something")
 	case key == "when" && !answer:
 		s.add(n.At, "unreachable", "this runbook never does anything: its condition is false whatever happens", "to keep it from starting by itself, write autonomy: off")
-	case key == "until", key == "expect":
+	case key == "until", key == "worse", key == "expect":
 		s.add(n.At, "constant", fmt.Sprintf("this verifies nothing: its condition is %v whatever the probe says", answer), "ask about the probe's output")
 	default:
 		s.add(n.At, "constant", "this condition is true whatever happens", "leave it out")

@@ -128,7 +128,7 @@ type Reply struct {
 // Expect is what must come of a case. What is not mentioned is not looked at.
 type Expect struct {
 	Decision string         `json:"decision" default:"started" enum:"started|skipped|no_match" doc:"started: it may act; skipped: it runs and does nothing; no_match: no run, because the alert is not for it."`
-	Outcome  string         `json:"outcome,omitempty" optional:"true" enum:"fixed|not_fixed|unknown|skipped|cancelled" doc:"Outcome of the run."`
+	Outcome  string         `json:"outcome,omitempty" optional:"true" enum:"fixed|not_fixed|worse|unknown|skipped|cancelled" doc:"Outcome of the run."`
 	Reason   string         `json:"reason,omitempty" optional:"true" min:"1" doc:"A part of the reason of the outcome."`
 	Steps    *[]StepRan     `json:"steps,omitempty" optional:"true" doc:"Exactly the steps that ran, in order; of a dry run or a proposal those that would."`
 	Undone   *[]string      `json:"undone,omitempty" optional:"true" doc:"Exactly the steps that were taken back, in order."`
@@ -140,7 +140,7 @@ type Expect struct {
 // StepRan is a step as it must have run.
 type StepRan struct {
 	ID      string          `json:"id" doc:"Id of the step."`
-	Outcome string          `json:"outcome,omitempty" optional:"true" enum:"fixed|not_fixed|unknown|skipped|cancelled|done|failed" doc:"What came of it."`
+	Outcome string          `json:"outcome,omitempty" optional:"true" enum:"fixed|not_fixed|worse|unknown|skipped|cancelled|done|failed" doc:"What came of it."`
 	Reason  string          `json:"reason,omitempty" optional:"true" min:"1" doc:"A part of the reason."`
 	Targets *[]string       `json:"targets,omitempty" optional:"true" doc:"Exactly the targets that were acted on, or would be, in any order."`
 	With    document.Values `json:"with,omitempty" optional:"true" doc:"Parameters of the action; those that are not named are not looked at."`
