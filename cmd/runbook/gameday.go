@@ -236,7 +236,7 @@ to be gone.`,
 			if err != nil {
 				return err
 			}
-			return p.showHealing(healing, output.value)
+			return p.showHealing(healing, all, output.value)
 		},
 	}
 	r = documentFlags(cmd)
@@ -245,7 +245,7 @@ to be gone.`,
 	return cmd
 }
 
-func (p *program) showHealing(h api.Healing, output string) error {
+func (p *program) showHealing(h api.Healing, all bool, output string) error {
 	if output == "json" {
 		if err := p.json(h); err != nil {
 			return err
@@ -254,8 +254,12 @@ func (p *program) showHealing(h api.Healing, output string) error {
 		for _, s := range h.Swept {
 			fmt.Fprintln(p.out, healedText(s.String(), s.Error))
 		}
-		if len(h.Swept) == 0 && h.Error == "" {
+		switch {
+		case len(h.Swept) > 0 || h.Error != "":
+		case all:
 			fmt.Fprintln(p.out, "there was nothing to heal")
+		default:
+			fmt.Fprintln(p.out, "no fault is past its deadline; --all ends the others too")
 		}
 	}
 	if h.Error != "" {

@@ -220,7 +220,7 @@ func (e *Engine) tellHook(ctx context.Context, h drills.HookCall) error {
 	if h.Verdict != "" {
 		text += ": " + h.Verdict
 	}
-	if h.Why != "" {
+	if h.Why != "" && h.Event != "heal" {
 		text += ": " + h.Why
 	}
 	var failed []error
