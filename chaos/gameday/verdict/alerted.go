@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"time"
 
 	"github.com/runbook-engine/runbook/chaos/gameday"
@@ -23,6 +24,8 @@ func (f *facts) alerted(s *findings) {
 		s.doubt("alert_unknown", "the expected alert was not seen, and nobody looked for it all the time")
 	case f.stale(*a):
 		s.doubt("alert_stale", "the expected alert fired before the fault")
+	case a.Webhook.IsZero() && !a.Suppressed && f.restarted(due):
+		s.doubt("alert_unknown", "the alert fired, and an engine that may have heard of it ended before it could say so")
 	case a.Webhook.IsZero() && looked:
 		s.fail("webhook_missing", "the alert fired, and did not reach the engine within %s%s", want.Within, silenced(*a))
 	case a.Webhook.IsZero():
@@ -32,6 +35,14 @@ func (f *facts) alerted(s *findings) {
 	case want.Aim > 0 && a.Webhook.Sub(f.effect) > time.Duration(want.Aim):
 		s.slow("alert_slow", "the alert reached the engine after %s; the aim is %s", short(a.Webhook.Sub(f.effect)), want.Aim)
 	}
+}
+
+// restarted reports that an engine took another's place before a time: what the
+// other had heard, it may not have told.
+func (f *facts) restarted(by time.Time) bool {
+	return slices.ContainsFunc(f.ev.Engines, func(a gameday.Arrival) bool {
+		return a.At.After(f.began) && a.At.Before(by.Add(arrivalSlack))
+	})
 }
 
 // stale reports that the alert was there before the fault.

@@ -95,6 +95,15 @@ var mutations = []mutation{
 		verdict.Failed, "because_other", gameday.ByItself},
 	{"the webhook is lost", func(_ *gameday.Plan, e *gameday.Evidence) { e.Alerts[0].Webhook = time.Time{} },
 		verdict.Failed, "webhook_missing", gameday.ByRunbook},
+	{"the engine that the webhook reached is killed before it says so", func(_ *gameday.Plan, e *gameday.Evidence) {
+		e.Alerts[0].Webhook = time.Time{}
+		e.Engines = append(e.Engines, gameday.Arrival{At: at(19), Name: "another"})
+	}, verdict.Inconclusive, "alert_unknown", gameday.ByRunbook},
+	{"the alert is silenced, and an engine is killed", func(_ *gameday.Plan, e *gameday.Evidence) {
+		unrecovered(e)
+		e.Alerts[0].Webhook, e.Alerts[0].Suppressed, e.Runs = time.Time{}, true, nil
+		e.Engines = append(e.Engines, gameday.Arrival{At: at(19), Name: "another"})
+	}, verdict.Failed, "webhook_missing", ""},
 	{"the probe is down", func(_ *gameday.Plan, e *gameday.Evidence) {
 		for i := range e.Probes[0].Samples {
 			if s := &e.Probes[0].Samples[i]; i > 10 && i < 34 {
