@@ -36,6 +36,8 @@ type Decided struct {
 	Autonomy *run.Autonomy  `json:"autonomy,omitempty"`
 	Admitted *run.Admission `json:"admitted,omitempty"`
 	First    *Ready         `json:"first,omitempty"`
+	// Drill is the drill that made the trouble, if one did.
+	Drill string `json:"drill,omitempty"`
 	// Guards are what the engine asks of each runbook; absent where that is nothing.
 	Guards *runbooks.EngineGuards `json:"guards,omitempty"`
 }
@@ -67,7 +69,7 @@ func (a *Activities) Decide(ctx context.Context, q Question) (Decided, error) {
 }
 
 func (a *Activities) admit(ctx context.Context, q Question, moment runbooks.Moment) (Decided, error) {
-	d := Decided{}
+	d := Decided{Drill: a.drill(&q.Plan)}
 	if !a.Guards.Empty() {
 		d.Guards = &a.Guards
 	}
@@ -222,17 +224,20 @@ func (a *Activities) admission(p *runbooks.Plan, resource string) *ledger.Admit 
 	if p.Alert != nil {
 		admit.Alert, admit.Severity = p.Alert.Name(), p.Alert.Labels["severity"]
 	}
-	if a.tried(p) {
+	if a.drill(p) != "" {
 		// How often it acted lately says nothing of a drill, which may be repeated.
 		admit.Override = append(slices.Clone(admit.Override), string(ledger.GuardCooldown), string(ledger.GuardRate))
 	}
 	return admit
 }
 
-// tried reports that the run answers the alert of a drill that is to prove its
+// drill names the drill whose alert the run answers, and which is to prove its
 // runbook.
-func (a *Activities) tried(p *runbooks.Plan) bool {
-	return a.Tries != nil && p.Source == runbooks.FromAlert && p.Alert != nil && a.Tries(p.Runbook, p.Alert.Labels) != ""
+func (a *Activities) drill(p *runbooks.Plan) string {
+	if a.Tries == nil || p.Source != runbooks.FromAlert || p.Alert == nil {
+		return ""
+	}
+	return a.Tries(p.Runbook, p.Alert.Labels)
 }
 
 // fires answers for how long the alert has been firing, and whether it still
@@ -313,6 +318,10 @@ func (r *remediation) undecided(err error, began time.Time) Decided {
 func (r *remediation) note(d Decided, began time.Time) {
 	if d.Guards != nil {
 		r.engine = *d.Guards
+	}
+	if d.Drill != "" && r.run.Drill == "" {
+		r.run.Drill = d.Drill
+		r.event("drill", "", "", "the alert is that of the drill "+d.Drill)
 	}
 	if d.Autonomy != nil {
 		r.run.Autonomy = d.Autonomy

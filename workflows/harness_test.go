@@ -80,6 +80,7 @@ type bench struct {
 	deaf          bool     // people can not be told
 	started       []string // episodes
 	alertmanagers []string
+	drill         string // whose alert it is
 }
 
 var benches atomic.Int64
@@ -108,6 +109,7 @@ func (b *bench) work() {
 		Guards:        b.engine,
 		Alertmanagers: b.alertmanagers,
 		Link:          "http://runbook.example/",
+		Tries:         func(string, map[string]string) string { return b.drill },
 		Ledger:        b.ledger,
 		Halted:        func() string { reason, _ := b.halted.Load().(string); return reason },
 		Autonomy: func(_ context.Context, p *runbooks.Plan, _ runbooks.Moment) (runbooks.Level, []string, error) {

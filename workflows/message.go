@@ -36,6 +36,10 @@ const (
 	OverrideAlert   = "RunbookOverride"
 )
 
+// DrillLabel names the drill on what people are told of its runs, so that routes
+// can tell them from an incident.
+const DrillLabel = "drill"
+
 const maxStory = 3500
 
 func (a *Activities) message(c Conclusion) (Message, error) {
@@ -49,6 +53,9 @@ func (a *Activities) message(c Conclusion) (Message, error) {
 		m, name = a.escalation(c), EscalationAlert
 	}
 	m.Labels = messageLabels(c.Plan, m.Severity)
+	if c.Run.Drill != "" {
+		m.Labels[DrillLabel], m.Summary = c.Run.Drill, "[drill] "+m.Summary
+	}
 	maps.Copy(m.Annotations, map[string]string{
 		"summary": m.Summary, "description": m.Story, "run": c.Run.ID, "outcome": string(c.Run.Outcome),
 		"show": "runbook runs show " + c.Run.ID,

@@ -303,6 +303,20 @@ func TestEscalationTellsTheStory(t *testing.T) {
 	}
 }
 
+func TestWhatPeopleAreToldOfADrillSaysSo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "hall")
+	b.drill = "dark-hall.20260105-030000"
+	r := b.do(head + escalating)
+	told := b.told(workflows.EscalationAlert)
+	if r.Drill != b.drill || len(told) != 1 {
+		t.Fatalf("drill %q, alerts %v", r.Drill, told)
+	}
+	if a := told[0]; a.Labels[workflows.DrillLabel] != b.drill || a.Annotations["summary"] != "[drill] hall stays dark: done" {
+		t.Errorf("labels %v, annotations %v", a.Labels, a.Annotations)
+	}
+}
+
 func TestAnEscalationThatCanNotBeSentIsSaid(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "hall")

@@ -80,6 +80,7 @@ type Run struct {
 	Autonomy  *Autonomy  `json:"autonomy,omitempty" doc:"What it may do by itself, and why not more."`
 	Approval  *Approval  `json:"approval,omitempty" doc:"Whose consent it asked for."`
 	Halted    string     `json:"halted,omitempty" doc:"Why it stands still now: the kill switch."`
+	Drill     string     `json:"drill,omitempty" doc:"The drill whose alert it answers: the trouble was made."`
 	Override  []string   `json:"override,omitempty" doc:"Guards that a person set aside."`
 
 	Steps      []Step      `json:"steps,omitempty"`

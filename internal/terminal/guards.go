@@ -79,6 +79,9 @@ func (t *Terminal) decision(d run.Decision) string {
 // guardLines are what holds a run back now, or has: for the tree.
 func (t *Terminal) guardLines(r run.Run, now time.Time) []string {
 	var lines []string
+	if r.Drill != "" {
+		lines = append(lines, t.style.warn.Render("drill")+": "+Clean(r.Drill))
+	}
 	if r.Halted != "" {
 		lines = append(lines, t.style.bad.Render("stands still")+": "+Clean(r.Halted))
 	}
@@ -112,6 +115,9 @@ func admissionText(a run.Admission) string {
 // guardFacts are the same for the timeline, with what is past.
 func (t *Terminal) guardFacts(r run.Run, now time.Time) (rows [][]string) {
 	add := func(name, value string) { rows = append(rows, []string{name, value}) }
+	if r.Drill != "" {
+		add("drill", t.style.warn.Render(Clean(r.Drill)))
+	}
 	if r.Halted != "" {
 		add("halted", t.style.bad.Render(Clean(r.Halted)))
 	}

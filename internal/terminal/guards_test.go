@@ -15,7 +15,7 @@ import (
 // asked waits for people, one of whom has said yes.
 func asked() run.Run {
 	r := half()
-	r.Phase, r.Override = run.Approving, []string{"cooldown"}
+	r.Phase, r.Override, r.Drill = run.Approving, []string{"cooldown"}, "hall.20260105"
 	r.Approval = &run.Approval{
 		Steps: []string{"release"}, Targets: []string{"backend/orders/1", "backend/\x1b[2J"}, By: []string{"oncall", "dba"}, Count: 2,
 		AskedAt: start, Deadline: *at(600), State: run.Asked,
