@@ -49,7 +49,7 @@ func (r *remediation) refusal(from, to int) (first *run.Step) {
 // leftAlone reports that a guard kept the run from acting, and that thereby
 // nobody answers its alert: no other run, and no person who has decided so.
 func (r *remediation) leftAlone() bool {
-	if r.run.Outcome != run.Skipped || r.plan.Alert == nil {
+	if r.run.Outcome != run.Skipped || r.plan.Alert == nil || r.alertOver {
 		return false
 	}
 	switch r.guard() {

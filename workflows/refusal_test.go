@@ -117,6 +117,18 @@ func TestPeopleAreCalledWhereAGuardLeavesAnAlertToNobody(t *testing.T) {
 			t.Errorf("told %+v: %s", b.told(workflows.EscalationAlert), describe(r))
 		}
 	})
+	t.Run("its alert is over", func(t *testing.T) {
+		b := newBench(t, "a1")
+		b.keepsLedger()
+		b.do(lights("cooldown: 1h") + pages)
+		p := b.plan(lights("cooldown: 1h") + pages)
+		if _, err := b.runs.Resolve(t.Context(), p, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if r := b.wait(p.RunID()); r.Outcome != run.Skipped || r.Escalation != nil {
+			t.Errorf("told %+v: %s", b.told(workflows.EscalationAlert), describe(r))
+		}
+	})
 	t.Run("held by another", func(t *testing.T) {
 		b := newBench(t, "a1")
 		b.keepsLedgerWithin(ledger.Limits{Queue: ledger.Queue{Max: 10, MaxWait: model.Duration(time.Second)}})

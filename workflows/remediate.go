@@ -165,6 +165,7 @@ func (r *remediation) listen(ctx workflow.Context) {
 	r.turn, r.decisions = workflow.GetSignalChannel(ctx, SignalAdmitted), workflow.GetSignalChannel(ctx, SignalDecision)
 	var end Resolution
 	if resolved.ReceiveAsync(&end) {
+		r.alertOver = true
 		r.stop = &stop{reason: "the alert had ended before the run began"}
 	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
