@@ -42,6 +42,9 @@ type Prepared struct {
 	Limit    model.Duration  `json:"limit,omitempty"`
 	Idle     bool            `json:"idle,omitempty"`
 	Asks     bool            `json:"asks,omitempty"` // a dry run can ask the system
+	// Covers are the later steps that change something and are no riskier: a
+	// consent to this one is for them too.
+	Covers []string `json:"covers,omitempty"`
 }
 
 // When answers the runbook's own condition.
@@ -77,7 +80,19 @@ func (e *Evaluator) Prepare(p *Plan, m Moment, step int) Prepared {
 	if err != nil {
 		return Prepared{Reason: err.Error(), Failed: true}
 	}
+	prepared.Covers = e.noRiskier(p.Document.AllSteps()[step+1:], prepared.Risk)
 	return prepared
+}
+
+// noRiskier are those of some steps that change something, at no higher risk.
+func (e *Evaluator) noRiskier(steps []Step, risk actions.Risk) (ids []string) {
+	for _, s := range steps {
+		action, known := e.catalog.Get(s.Do)
+		if known && action.Risk.Writes() && risk.AtLeast(action.Risk) {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // undecided prepares a step of a dry run as far as it goes, so that its targets

@@ -26,10 +26,8 @@ func (r *remediation) mustAsk(risk actions.Risk) bool {
 	if !risk.Writes() || slices.Contains(r.plan.Override, GuardApproval) {
 		return false
 	}
-	if r.run.Autonomy != nil && r.run.Autonomy.Effective == runbooks.Approve && !r.consented {
-		return true
-	}
-	return len(r.policies(risk)) > 0 && !r.consentedTo.AtLeast(risk)
+	byLevel := r.run.Autonomy != nil && r.run.Autonomy.Effective == runbooks.Approve
+	return (byLevel || len(r.policies(risk)) > 0) && !r.consentedTo.AtLeast(risk)
 }
 
 // policies are those that a risk falls under, the runbook's first.
@@ -72,19 +70,21 @@ func (r *remediation) levelPolicy() runbooks.ApprovalPolicy {
 	return policy
 }
 
-// ask asks people for their consent to a step on exactly these targets, and
-// waits. It reports why not, or "".
-func (r *remediation) ask(i int, targets []actions.Target) (refusal string) {
+// ask asks people for their consent to a step on exactly these targets, and to
+// the later steps that are no riskier, and waits: a failover must not stop between
+// fencing and promoting. It reports why not, or "".
+func (r *remediation) ask(i int, p runbooks.Prepared, targets []actions.Target) (refusal string) {
 	s, now := &r.run.Steps[i], workflow.Now(r.concluding)
 	policy, also := r.policy(s.Risk)
 	r.run.Approval = &run.Approval{
-		Steps: []string{s.ID}, Targets: each(targets, id), By: policy.By, Also: also, Count: max(1, policy.Count), AskedAt: now,
+		Steps: []string{s.ID}, Targets: each(targets, id), Later: p.Covers, By: policy.By, Also: also, Count: max(1, policy.Count), AskedAt: now,
 		Deadline: now.Add(duration(policy.Within)), State: run.Asked,
 	}
 	phase := r.run.Phase
 	r.run.Phase = run.Approving
 	defer func() { r.run.Phase = phase }()
-	r.event("asked", s.ID, "", fmt.Sprintf("%s: consent needed for %s on %s by %s", s.ID, s.Do, listOf(targets), r.run.Approval.Deadline.UTC().Format(time.RFC3339)))
+	r.event("asked", s.ID, "", fmt.Sprintf("%s: consent needed for %s on %s%s by %s", s.ID, s.Do, listOf(targets), r.run.Approval.AndLater(),
+		r.run.Approval.Deadline.UTC().Format(time.RFC3339)))
 	r.keep(r.concluding, duration(policy.Within)+grace)
 	question := r.raiseQuestion()
 	r.hearOut()
@@ -129,7 +129,7 @@ func (r *remediation) hear(d Decision) {
 		r.event("decision", "", "", d.By+" has answered already")
 		return
 	}
-	a.Decisions = append(a.Decisions, run.Decision{By: d.By, Approve: d.Approve, Reason: d.Reason, At: workflow.Now(r.concluding)})
+	a.Decisions = append(a.Decisions, run.Decision{By: d.By, Approve: d.Approve, Limited: d.Limited, Reason: d.Reason, At: workflow.Now(r.concluding)})
 	switch {
 	case !d.Approve:
 		a.State = run.Denied
@@ -149,8 +149,7 @@ func (r *remediation) consent(i int, policy runbooks.ApprovalPolicy) (refusal st
 	case r.stopped():
 		return r.stop.reason
 	case a.State == run.Approved:
-		r.consented = true
-		if risk := r.run.Steps[i].Risk; risk.AtLeast(r.consentedTo) {
+		if risk := r.run.Steps[i].Risk; !a.Limited() && risk.AtLeast(r.consentedTo) {
 			r.consentedTo = risk
 		}
 		return ""
@@ -186,9 +185,11 @@ func id(t actions.Target) string { return t.ID }
 const named = 5
 
 // listOf names the first targets, for people.
-func listOf(targets []actions.Target) string {
-	if len(targets) <= named {
-		return strings.Join(each(targets, id), ", ")
+func listOf(targets []actions.Target) string { return firstOf(each(targets, id)) }
+
+func firstOf(names []string) string {
+	if len(names) <= named {
+		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(each(targets[:named], id), ", "), len(targets)-named)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:named], ", "), len(names)-named)
 }

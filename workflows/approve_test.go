@@ -111,6 +111,50 @@ func TestConsentIsForTheTargetsThatWereShown(t *testing.T) {
 	b.expect(b.wait(id), run.Fixed, "light hatch")
 }
 
+// A failover is not left between two of its steps; what is riskier than what
+// people were asked about is asked about again.
+func TestConsentIsAlsoForWhatComesAfterAndIsNoRiskier(t *testing.T) {
+	t.Parallel()
+	const steps = `steps:
+  - {id: light, do: lamp.light, with: {prefix: ha}}
+  - {id: more, do: lamp.light, with: {prefix: hu}}
+  - {id: smash, do: lamp.smash, with: {name: den}}
+` + verified
+	for name, guards := range map[string]string{"by the level": "", "by the runbook": "guards: {approve: {at: reversible, within: 1m, otherwise: skip}}\n"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "hall", "hut", "den")
+			b.level = runbooks.Approve
+			id := b.start(b.plan(head + guards + steps))
+			r := b.asked(id)
+			if got := strings.Join(r.Approval.Later, " "); got != "more" {
+				t.Errorf("people consent to %q as well, want more", got)
+			}
+			if summary := b.told(workflows.ApprovalAlert)[0].Annotations["summary"]; summary != "runbook lights asks for consent: light on lamp/hall, and for what is no riskier after it: more" {
+				t.Errorf("the question is %q", summary)
+			}
+			b.decide(id, workflows.Decision{By: "bob", Approve: true})
+			b.until(id, func(r run.Run) bool { return r.Approval.Steps[0] == "smash" && r.Approval.State == run.Asked })
+			if got := strings.Join(b.house.log(), ", "); got != "light hall, light hut" {
+				t.Errorf("before the second consent: %s", got)
+			}
+			b.decide(id, workflows.Decision{By: "bob", Approve: true})
+			b.expect(b.wait(id), run.Fixed, "light hall", "light hut", "light den")
+		})
+	}
+}
+
+func TestWhoMayConsentToSomeTargetsConsentsToNoLaterStep(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "hall", "hut")
+	b.level = runbooks.Approve
+	id := b.start(b.plan(head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}, {id: more, do: lamp.light, with: {prefix: hu}}]\n" + verified))
+	b.asked(id)
+	b.decide(id, workflows.Decision{By: "bob", Approve: true, Limited: true})
+	b.until(id, func(r run.Run) bool { return r.Approval.Steps[0] == "more" && r.Approval.State == run.Asked })
+	b.decide(id, workflows.Decision{By: "bob", Reason: "no"})
+	b.expect(b.wait(id), run.Fixed, "light hall")
+}
+
 func TestAutonomyIsLowered(t *testing.T) {
 	t.Parallel()
 	doc := head + "steps: [{id: light, do: lamp.light, with: {prefix: ha}}]\n" + verified

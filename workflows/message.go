@@ -104,7 +104,7 @@ func (a *Activities) question(c Conclusion) Message {
 	if e := c.Plan.Document.Escalate; e != nil {
 		m.Severity = e.Severity
 	}
-	m.Summary = fmt.Sprintf("runbook %s asks for consent: %s on %s", c.Plan.Runbook, strings.Join(approval.Steps, ", "), strings.Join(approval.Targets, ", "))
+	m.Summary = fmt.Sprintf("runbook %s asks for consent: %s on %s%s", c.Plan.Runbook, strings.Join(approval.Steps, ", "), firstOf(approval.Targets), approval.AndLater())
 	m.Annotations["approve"] = "runbook approve " + c.Run.ID + " --reason …"
 	m.Annotations["deny"] = "runbook deny " + c.Run.ID + " --reason …"
 	m.Annotations["deadline"] = approval.Deadline.UTC().Format(time.RFC3339)

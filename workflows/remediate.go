@@ -77,7 +77,9 @@ type Decision struct {
 	By      string   `json:"by"`
 	Roles   []string `json:"roles,omitempty"`
 	Approve bool     `json:"approve"`
-	Reason  string   `json:"reason"`
+	// Limited: they may consent to some targets only, and so to no later step.
+	Limited bool   `json:"limited,omitempty"`
+	Reason  string `json:"reason"`
 }
 
 // Remediate is one run: it decides, acts, verifies and concludes, as the plan
@@ -107,7 +109,6 @@ type remediation struct {
 	counted         time.Time // when the selection of the step under way was asked for
 	members         *ledger.Members
 	uncertain       bool         // an action of it may still be under way
-	consented       bool         // people said that the run may act
 	consentedTo     actions.Risk // the worst step that people consented to
 	undecidedFor    string       // why there is no decision yet
 	questions       int          // how often people were asked

@@ -83,7 +83,7 @@ func (r *remediation) runConsented(i int, p runbooks.Prepared, targets []actions
 		r.runTargets(i, p, targets)
 		return
 	}
-	if refusal := r.ask(i, targets); refusal != "" {
+	if refusal := r.ask(i, p, targets); refusal != "" {
 		r.endStep(i, run.Skipped, "no consent: "+refusal)
 		return
 	}

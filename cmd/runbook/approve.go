@@ -18,9 +18,10 @@ func (p *program) approveCommand() *cobra.Command {
 	cmd := p.answerCommand("approve", (*client.Client).Approve)
 	cmd.Short = "Consent to what a run asks for"
 	cmd.Long = `Consent to what a run asks for. Consent is for exactly the targets that the run
-names. Nobody consents to what they have started themselves, and where several
-people must consent each counts once. It needs the role approver, and one of those
-that the runbook names. RUN is an id, the beginning of one, or last.
+names, and for the later steps that it names. Nobody consents to what they have
+started themselves, and where several people must consent each counts once. It needs
+the role approver, and one of those that the runbook names. RUN is an id, the
+beginning of one, or last.
 
 Exit codes: 0 it counts; 2 the run does not ask; 4 you may not.`
 	cmd.Example = `  runbook approve last --reason "seen it, INC-4711"

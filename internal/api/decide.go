@@ -54,7 +54,7 @@ func (s *server) decide(ctx context.Context, in *decideInput, approve bool) (*ca
 			return nil, s.denied(ctx, "approve "+in.ID, err)
 		}
 	}
-	d := workflows.Decision{By: who.Name, Roles: rolesFor(who, r), Approve: approve, Reason: in.Body.Reason}
+	d := workflows.Decision{By: who.Name, Roles: rolesFor(who, r), Approve: approve, Limited: limited(who, r), Reason: in.Body.Reason}
 	if err := s.recordAnswer(r, d); err != nil {
 		return nil, err
 	}
@@ -86,16 +86,32 @@ func mayConsent(who identity.Identity, r run.Run) error {
 		return fmt.Errorf("%s started this run, and can not consent to it; another person with the role %s can", who.Name, r.Approval.Roles())
 	case answered:
 		return fmt.Errorf("%s has answered already; it takes %d different people", who.Name, r.Approval.Count)
-	case !r.Approval.Lets(rolesFor(who, r)):
-		return &identity.Denied{Who: who.Name, Need: identity.Role(r.Approval.Roles()), Scope: "for runbook " + r.Runbook}
 	}
-	limits := who.Targets(identity.Approver, r.Runbook)
-	for _, target := range r.Approval.Targets {
-		if limits != nil && !identity.Matches(limits, target) {
-			return &identity.Denied{Who: who.Name, Need: identity.Approver, Scope: "for target " + target}
-		}
+	if target := beyond(who, identity.Approver, r); target != "" {
+		return &identity.Denied{Who: who.Name, Need: identity.Approver, Scope: "for target " + target}
+	}
+	if !r.Approval.Lets(rolesFor(who, r)) {
+		return &identity.Denied{Who: who.Name, Need: identity.Role(r.Approval.Roles()), Scope: "for runbook " + r.Runbook + " and its targets"}
 	}
 	return nil
+}
+
+// beyond is the first target of a question that a role of theirs is not for, or "".
+func beyond(who identity.Identity, role identity.Role, r run.Run) string {
+	limits := who.Targets(role, r.Runbook)
+	for _, target := range r.Approval.Targets {
+		if limits != nil && !identity.Matches(limits, target) {
+			return target
+		}
+	}
+	return ""
+}
+
+// limited reports that a role by which they may consent is for some targets only:
+// what a later step touches was not shown, and may be none of them.
+func limited(who identity.Identity, r run.Run) bool {
+	used := append(asRoles(slices.Concat(r.Approval.By, r.Approval.Also)), identity.Approver)
+	return slices.ContainsFunc(who.Held(r.Runbook, used...), func(role identity.Role) bool { return who.Targets(role, r.Runbook) != nil })
 }
 
 // NobodyElse is why nobody can consent to a run, with the way out, or "": where
@@ -116,12 +132,12 @@ func asRoles(names []string) []identity.Role {
 	return roles
 }
 
-// rolesFor are those that the run may look at.
+// rolesFor are those that the run may look at: they are for all its targets.
 func rolesFor(who identity.Identity, r run.Run) []string {
 	candidates := append(asRoles(slices.Concat(r.Approval.By, r.Approval.Also)), identity.Viewer, identity.Operator, identity.Approver, identity.Admin)
 	var names []string
 	for _, role := range who.Held(r.Runbook, candidates...) {
-		if !slices.Contains(names, string(role)) {
+		if !slices.Contains(names, string(role)) && beyond(who, role, r) == "" {
 			names = append(names, string(role))
 		}
 	}

@@ -69,6 +69,7 @@ func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 	onCall := identity.Grant{Roles: []identity.Role{identity.Approver, "oncall"}}
 	elsewhere, other := onCall, onCall
 	elsewhere.Runbooks, other.Targets = []string{"turn-*"}, []string{"meter/cellar"}
+	atHome := identity.Grant{Roles: []identity.Role{identity.Viewer, "oncall"}, Targets: other.Targets}
 	for _, c := range []struct {
 		who  identity.Identity
 		want string
@@ -78,6 +79,7 @@ func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 		{named("eve", role("oncall")), "lacks the role"},
 		{named("eve", elsewhere), "lacks the role approver for runbook careful"},
 		{named("eve", other), "lacks the role approver for target meter/hall"},
+		{named("eve", role(identity.Approver), atHome), "lacks the role oncall for runbook careful and its targets"},
 	} {
 		b.as(c.who)
 		p := b.refused(http.MethodPost, path, api.Decide{Reason: "x"}, http.StatusForbidden, api.CodeForbidden)
@@ -94,8 +96,13 @@ func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 	if got := b.meter.value.Load(); got != 0 {
 		t.Errorf("with one of two consents the meter is at %d", got)
 	}
-	b.answer(id, "approve", named("bob", onCall), "me too")
+	here := onCall
+	here.Targets = []string{"meter/*"}
+	b.answer(id, "approve", named("bob", here), "me too")
 	r := b.await(id, ended)
+	if d := r.Approval.Decisions; d[0].Limited || !d[1].Limited {
+		t.Errorf("whose consent is for the targets alone: %+v", d)
+	}
 	if r.Outcome != run.Fixed || b.meter.value.Load() != 1 || r.Approval.State != run.Approved {
 		t.Errorf("%s, meter %d, %+v", r.Outcome, b.meter.value.Load(), r.Approval)
 	}
@@ -104,8 +111,8 @@ func TestConsentIsGivenByThoseWhoMay(t *testing.T) {
 	if len(got) != 2 || got[0].Actor != "ada" || got[0].Reason != "seen it" || got[0].Decision != "approve" || got[0].Run != id {
 		t.Errorf("audit: %+v", got)
 	}
-	if denied := b.lines(audit.Denied); len(denied) != 6 {
-		t.Errorf("%d denials are recorded, want 6: %+v", len(denied), denied)
+	if denied := b.lines(audit.Denied); len(denied) != 7 {
+		t.Errorf("%d denials are recorded, want 7: %+v", len(denied), denied)
 	}
 }
 

@@ -112,6 +112,7 @@ type Autonomy struct {
 type Approval struct {
 	Steps     []string      `json:"steps" doc:"Steps that need consent."`
 	Targets   []string      `json:"targets" doc:"What they would touch: consent is for exactly these."`
+	Later     []string      `json:"later,omitempty" doc:"Later steps that are no riskier: consent is for these too, whose targets are chosen when their turn comes."`
 	By        []string      `json:"by,omitempty" doc:"Roles that may give it."`
 	Also      []string      `json:"also,omitempty" doc:"Roles of which one is needed besides: the engine asks for it."`
 	Count     int           `json:"count" doc:"How many people must."`
@@ -119,6 +120,19 @@ type Approval struct {
 	Deadline  time.Time     `json:"deadline"`
 	Decisions []Decision    `json:"decisions,omitempty"`
 	State     ApprovalState `json:"state" enum:"asked,approved,denied,expired"`
+}
+
+// AndLater names the later steps, for people.
+func (a Approval) AndLater() string {
+	if len(a.Later) == 0 {
+		return ""
+	}
+	return ", and for what is no riskier after it: " + strings.Join(a.Later, ", ")
+}
+
+// Limited reports that one of those who consented did so to the targets alone.
+func (a Approval) Limited() bool {
+	return slices.ContainsFunc(a.Decisions, func(d Decision) bool { return d.Limited })
 }
 
 // Lets reports that whoever has these roles may consent, as far as the question
@@ -156,6 +170,7 @@ const (
 type Decision struct {
 	By      string    `json:"by"`
 	Approve bool      `json:"approve"`
+	Limited bool      `json:"limited,omitempty" doc:"They may consent to some targets only, and so to no later step."`
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
 }

@@ -39,6 +39,9 @@ func (t *Terminal) Consent(r run.Run, now time.Time) []string {
 	for _, target := range a.Targets {
 		lines = append(lines, "  on "+Clean(target))
 	}
+	if len(a.Later) > 0 {
+		lines = append(lines, "  also for what is no riskier after it: "+Clean(strings.Join(a.Later, ", ")))
+	}
 	for _, d := range a.Decisions {
 		lines = append(lines, "  "+t.decision(d))
 	}

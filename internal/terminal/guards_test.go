@@ -17,7 +17,7 @@ func asked() run.Run {
 	r := half()
 	r.Phase, r.Override, r.Drill = run.Approving, []string{"cooldown"}, "hall.20260105"
 	r.Approval = &run.Approval{
-		Steps: []string{"release"}, Targets: []string{"backend/orders/1", "backend/\x1b[2J"}, By: []string{"oncall", "dba"}, Count: 2,
+		Steps: []string{"release"}, Targets: []string{"backend/orders/1", "backend/\x1b[2J"}, Later: []string{"restart"}, By: []string{"oncall", "dba"}, Count: 2,
 		AskedAt: start, Deadline: *at(600), State: run.Asked,
 		Decisions: []run.Decision{{By: "ada", Approve: true, Reason: "seen it", At: *at(0.5)}},
 	}
