@@ -258,6 +258,8 @@ func (p *program) explain(err error, dir string) error {
 			p.note("nothing was started: %d problems in %d files; --runbooks FILE works with one of them alone", len(found.Problems), len(shown))
 		}
 		return err
+	case errors.As(err, new(*engine.ConfigError)), errors.Is(err, fs.ErrNotExist):
+		return &failure{exitUsage, err}
 	case errors.Is(err, temporalserver.ErrInUse):
 		return &failure{exitUnreachable, fmt.Errorf("another runbook works on %s: %w\n"+
 			"reach it with --server URL if it serves, else wait until it has ended", dir, err)}

@@ -12,6 +12,14 @@ import (
 	"github.com/runbook-engine/runbook/internal/identity"
 )
 
+// ConfigError is a mistake in what the engine was told, by its config or its
+// caller: the same again ends the same.
+type ConfigError struct{ err error }
+
+func (e *ConfigError) Error() string { return e.err.Error() }
+
+func (e *ConfigError) Unwrap() error { return e.err }
+
 // check finds what is wrong between the fields of a config.
 func (c Config) check(n *document.Node) (problems diag.List) {
 	report := func(at *document.Node, code string, err error) {

@@ -128,7 +128,7 @@ func (e *Engine) listen(o Options) (err error) {
 		auth = identity.NewForToken(cmp.Or(o.User, identity.Local), e.token, e.log)
 		e.config.Listen, e.config.TLS = "127.0.0.1:0", TLS{}
 	} else if err := errors.Join(e.config.checkListen(), e.config.Auth.Check(), e.config.Auth.CheckSecrets()); err != nil {
-		return err
+		return &ConfigError{err}
 	}
 	e.server, err = listen(e.config, auth, e.health.Ready, e.log)
 	return err
