@@ -155,7 +155,10 @@ func (r *remediation) consent(i int, policy runbooks.ApprovalPolicy) (refusal st
 		return ""
 	}
 	reason := "nobody consented within " + policy.Within.String()
-	if a.State == run.Denied {
+	switch {
+	case a.State == run.Expired && r.timeUp != "":
+		reason = "nobody consented in time: " + r.timeUp
+	case a.State == run.Denied:
 		last := a.Decisions[len(a.Decisions)-1]
 		reason = fmt.Sprintf("denied by %s: %s", last.By, last.Reason)
 	}

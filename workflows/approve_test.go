@@ -87,6 +87,13 @@ func TestWithoutConsentNothingIsDone(t *testing.T) {
 			t.Errorf("nobody was told: %s", describe(r))
 		}
 	})
+	t.Run("the time of the remedy is over", func(t *testing.T) {
+		b := newBench(t, "hall")
+		r := b.do(head + "guards: {approve: {at: reversible, within: 1m, otherwise: skip}}\n" +
+			"remedies: [{id: gently, within: 1s, steps: [{id: light, do: lamp.light, with: {prefix: ha}}]}]\n" + verified)
+		b.expect(r, run.Skipped)
+		b.expectStep(r, "light", run.Skipped, "nobody consented in time: remedy gently had 1s")
+	})
 	t.Run("the run is cancelled", func(t *testing.T) {
 		b := newBench(t, "hall")
 		id := b.start(b.plan(consent("within: 1m, otherwise: skip")))
