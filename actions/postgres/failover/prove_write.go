@@ -43,8 +43,7 @@ func (f failover) prove(ctx context.Context, key actions.Key, _ actions.Target, 
 		return proveResult{}, err
 	}
 	err = c.within(ctx, p, "write to", func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "INSERT INTO "+p.table()+" (key) VALUES ($1) ON CONFLICT DO NOTHING", string(key))
-		return err
+		return p.write(ctx, conn, key)
 	})
 	if err != nil {
 		return proveResult{}, err
@@ -58,6 +57,18 @@ func (f failover) prove(ctx context.Context, key actions.Key, _ actions.Target, 
 		return err
 	})
 	return result, err
+}
+
+// write leaves one row, written now: that of an attempt before proves nothing. A
+// server that gives up waiting for its standby keeps what it has written.
+func (p proveParams) write(ctx context.Context, conn *pgx.Conn, key actions.Key) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+p.table()+" WHERE key = $1", string(key)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO "+p.table()+" (key) VALUES ($1)", string(key))
+		return err
+	})
 }
 
 func (f failover) unprove(ctx context.Context, key actions.Key, _ actions.Target, p proveParams) error {
