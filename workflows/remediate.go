@@ -325,7 +325,16 @@ func (r *remediation) question(step int) Question {
 const maxEvents = 1000
 
 func (r *remediation) event(kind, step, target, text string) {
-	r.eventAt(workflow.Now(r.concluding), kind, step, target, text)
+	r.eventAt(r.following(workflow.Now(r.concluding)), kind, step, target, text)
+}
+
+// following is not before the last event: a workflow's clock stands still within a
+// task, and what activities tell has times of their own.
+func (r *remediation) following(at time.Time) time.Time {
+	if n := len(r.run.Events); n > 0 && r.run.Events[n-1].At.After(at) {
+		return r.run.Events[n-1].At
+	}
+	return at
 }
 
 func (r *remediation) eventAt(at time.Time, kind, step, target, text string) {

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,9 @@ func TestVerification(t *testing.T) {
 			b.expect(r, c.want, "light hall")
 			if !strings.Contains(r.OutcomeReason, c.reason) {
 				t.Errorf("reason %q, want %q", r.OutcomeReason, c.reason)
+			}
+			if !slices.IsSortedFunc(r.Events, func(a, b run.Event) int { return a.At.Compare(b.At) }) {
+				t.Errorf("not in the order of time: %s", describe(r))
 			}
 		})
 	}

@@ -307,7 +307,7 @@ func (r *remediation) endStep(i int, outcome run.Outcome, reason string) {
 	if reason != "" {
 		text += " (" + reason + ")"
 	}
-	r.eventAt(now, "step", s.ID, "", text)
+	r.eventAt(r.following(now), "step", s.ID, "", text)
 }
 
 // endedAt is not before the last of what the step did: a workflow's clock stands
