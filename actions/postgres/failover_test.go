@@ -252,7 +252,7 @@ func TestPromoteRefuses(t *testing.T) {
 		says    string
 	}{
 		{"without a fence", catalog, strings.Replace(takeOver, "true", "false", 1), actions.ClassPermanent, "not fenced"},
-		{"while the old one answers", catalog, takeOver, actions.ClassPermanent, `"a" answers`},
+		{"while the old one answers", catalog, strings.Replace(takeOver, "500ms", "30s", 1), actions.ClassPermanent, `"a" answers`},
 		{"while the standby hears from it", blind, takeOver, actions.ClassPermanent, `standby "b" heard from "a"`},
 		{"while a standby is missing", blind, strings.Replace(takeOver, "[b]", "[b, c]", 1), actions.ClassTransient, `"c"`},
 		{"the same server twice", blind, strings.Replace(takeOver, "[b]", "[b, b]", 1), actions.ClassPermanent, "name each server once"},
